@@ -1,0 +1,72 @@
+-- What policies ask about organizations, roles and permissions.  Read per request, never from a token.
+-- Tables: auth.memberships, auth.user_roles, auth.role_permissions.  Definer: request roles cannot read these tables.
+-- plpgsql, not bound: policies stand on these functions, and bound bodies would block changes of the tables.
+
+create or replace function auth.org_ids()
+returns uuid[] language plpgsql stable parallel safe security definer set search_path = pg_catalog, pg_temp
+as $$
+begin
+  return (select coalesce(array_agg(m.org_id), array[]::uuid[]) from auth.memberships m
+          where m.user_id = auth.current_user_id());
+end $$;
+revoke all on function auth.org_ids() from public;
+grant execute on function auth.org_ids() to public;
+comment on function auth.org_ids() is 'Organizations of the signed-in user; an empty array for nobody. In policies: org_id = any ((select auth.org_ids())::uuid[]).';
+
+create or replace function auth.has_org_role(p_org_id uuid, p_role text)
+returns boolean language plpgsql stable parallel safe security definer set search_path = pg_catalog, pg_temp
+as $$
+begin
+  return exists (select from auth.memberships m
+                 where m.org_id = p_org_id and m.user_id = auth.current_user_id() and m.role = p_role);
+end $$;
+revoke all on function auth.has_org_role(uuid, text) from public;
+grant execute on function auth.has_org_role(uuid, text) to public;
+comment on function auth.has_org_role(uuid, text) is 'True when the signed-in user holds exactly this role in the organization.';
+
+create or replace function auth.current_org_role()
+returns text language plpgsql stable parallel safe security definer set search_path = pg_catalog, pg_temp
+as $$
+begin
+  return (select m.role from auth.memberships m
+          where m.org_id = auth.current_org_id() and m.user_id = auth.current_user_id());
+end $$;
+revoke all on function auth.current_org_role() from public;
+grant execute on function auth.current_org_role() to public;
+comment on function auth.current_org_role() is 'Role of the signed-in user in the active organization, null without one.';
+
+create or replace function auth.has_permission(p_permission text)
+returns boolean language plpgsql stable parallel safe security definer set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_user uuid := auth.current_user_id();
+begin
+  if v_user is null then
+    return false;
+  end if;
+  return exists (select from auth.user_roles u join auth.role_permissions p on p.role = u.role
+                 where u.user_id = v_user and p.permission = p_permission)
+      or exists (select from auth.memberships m join auth.role_permissions p on p.role = m.role
+                 where m.user_id = v_user and m.org_id = auth.current_org_id() and p.permission = p_permission);
+end $$;
+revoke all on function auth.has_permission(text) from public;
+grant execute on function auth.has_permission(text) to public;
+comment on function auth.has_permission(text) is
+  'True when a system role of the signed-in user, or the role in the active organization, carries the permission.';
+
+-- An organization cannot make an administrator of the system: only system roles count here.
+create or replace function auth.is_admin()
+returns boolean language plpgsql stable parallel safe security definer set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_user uuid := auth.current_user_id();
+begin
+  if v_user is null then
+    return false;
+  end if;
+  return exists (select from auth.user_roles u join auth.role_permissions p on p.role = u.role
+                 where u.user_id = v_user and p.permission = 'system.admin');
+end $$;
+revoke all on function auth.is_admin() from public;
+grant execute on function auth.is_admin() to public;
+comment on function auth.is_admin() is 'True when a system role of the signed-in user carries the permission system.admin.';

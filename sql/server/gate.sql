@@ -1,0 +1,117 @@
+-- The gate: first statement of every batch.  Tables: auth.sessions, auth.token_blacklist, auth.api_keys, auth.settings.
+-- Callers: fluxbase_api and fluxbase_service (requests), fluxbase_server (entry points).
+
+-- Definer: the data logins have no right on any table.  The row must be found and alive; no answer means no.
+-- The context is compared with the row, so that a token signed by a thief of the key needs a live session of its victim.
+create or replace function fluxbase.check_request(p_session_id uuid, p_jti uuid, p_api_key_id uuid, p_context text)
+returns void language plpgsql stable security definer set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_denied boolean;
+begin
+  if p_session_id is not null then
+    select s.has_denied_tokens into v_denied
+    from auth.sessions s
+    where s.id = p_session_id
+      and s.revoked_at is null
+      and s.expires_at > now()
+      and (s.blocked_until is null or s.blocked_until <= now())
+      and starts_with(p_context, '[1,"' || s.user_id || '","' || s.id || '",');
+    if not found
+       or p_jti is null
+       or v_denied and exists (select from auth.token_blacklist b where b.jti = p_jti) then
+      raise exception using errcode = 'ZF401', message = 'session is not alive';
+    end if;
+  elsif p_api_key_id is not null then
+    perform from auth.api_keys k
+    where k.id = p_api_key_id
+      and k.revoked_at is null
+      and (k.expires_at is null or k.expires_at > now())
+      and starts_with(p_context, '[1,' || coalesce('"' || k.user_id || '"', 'null') || ',null,')
+      and case k.kind when 'service' then session_user = 'fluxbase_service' or session_user = 'fluxbase_server'
+                      else session_user <> 'fluxbase_service' end;
+    if not found then
+      raise exception using errcode = 'ZF402', message = 'API key is not alive';
+    end if;
+  elsif p_jti is not null or not starts_with(p_context, '[1,null,null,') then
+    raise exception using errcode = 'ZF401', message = 'session is not alive';
+  end if;
+end $$;
+revoke all on function fluxbase.check_request(uuid, uuid, uuid, text) from public;
+grant execute on function fluxbase.check_request(uuid, uuid, uuid, text) to fluxbase_api, fluxbase_service, fluxbase_server;
+comment on function fluxbase.check_request(uuid, uuid, uuid, text) is
+  'Raises ZF401 or ZF402 unless the session or the API key of the request is alive.';
+
+-- anon and authenticated need no look-up; anything else must be the service login's own role or be listed.
+create or replace function fluxbase.check_role(p_role text)
+returns void language plpgsql stable security definer set search_path = pg_catalog, pg_temp
+as $$
+begin
+  if p_role = 'service_role' and session_user = 'fluxbase_service' then
+    return;
+  end if;
+  if p_role is null or p_role in ('none', 'service_role')
+     or not p_role = any (string_to_array(auth.setting(p_key => 'request_roles'), ','))
+     or not pg_has_role(session_user, p_role, 'member') then
+    raise exception using errcode = 'ZF403', message = 'role is not permitted',
+      detail = format('role %s', p_role),
+      hint = 'list it in the setting request_roles and grant it to fluxbase_api';
+  end if;
+exception when undefined_object then
+  raise exception using errcode = 'ZF403', message = 'role is not permitted', detail = format('role %s does not exist', p_role);
+end $$;
+revoke all on function fluxbase.check_role(text) from public;
+grant execute on function fluxbase.check_role(text) to fluxbase_api, fluxbase_service;
+comment on function fluxbase.check_role(text) is 'Raises ZF403 unless a request may run as the role.';
+
+-- Invoker: set_config('role') is refused inside a definer function.
+-- What an earlier request may have left on the connection goes first.
+create or replace function fluxbase.begin_request(
+  p_role text, p_session_id uuid, p_jti uuid, p_api_key_id uuid,
+  p_context text, p_context_mac text, p_claims text,
+  p_read_only boolean, p_statement_timeout integer)
+returns void language plpgsql volatile security invoker set search_path = pg_catalog, pg_temp
+as $$
+begin
+  reset all;
+  discard temp;
+  perform pg_advisory_unlock_all();
+  if p_context is null or p_context_mac is null then
+    raise exception using errcode = 'ZF400', message = 'request context is missing';
+  end if;
+  perform fluxbase.check_request(p_session_id => p_session_id, p_jti => p_jti, p_api_key_id => p_api_key_id, p_context => p_context);
+  if p_role is null or p_role not in ('anon', 'authenticated') then
+    perform fluxbase.check_role(p_role => p_role);
+  end if;
+  if p_statement_timeout is not null then
+    perform set_config('statement_timeout', p_statement_timeout::text, true);
+  end if;
+  perform set_config('fluxbase.context', p_context, true),
+          set_config('fluxbase.context_mac', p_context_mac, true),
+          set_config('request.jwt.claims', coalesce(p_claims, ''), true),
+          set_config('transaction_read_only', case when p_read_only then 'on' else 'off' end, true),
+          set_config('role', p_role, true);
+end $$;
+revoke all on function fluxbase.begin_request(text, uuid, uuid, uuid, text, text, text, boolean, integer) from public;
+grant execute on function fluxbase.begin_request(text, uuid, uuid, uuid, text, text, text, boolean, integer) to fluxbase_api, fluxbase_service;
+comment on function fluxbase.begin_request(text, uuid, uuid, uuid, text, text, text, boolean, integer) is
+  'First statement of a data request: clears the connection, checks session or key, sets context, limits and role for this transaction.';
+
+create or replace function fluxbase.begin_entry(
+  p_session_id uuid, p_jti uuid, p_api_key_id uuid, p_context text, p_context_mac text, p_claims text)
+returns void language plpgsql volatile security invoker set search_path = pg_catalog, pg_temp
+as $$
+begin
+  reset all;
+  if p_context is null or p_context_mac is null then
+    raise exception using errcode = 'ZF400', message = 'request context is missing';
+  end if;
+  perform fluxbase.check_request(p_session_id => p_session_id, p_jti => p_jti, p_api_key_id => p_api_key_id, p_context => p_context);
+  perform set_config('fluxbase.context', p_context, true),
+          set_config('fluxbase.context_mac', p_context_mac, true),
+          set_config('request.jwt.claims', coalesce(p_claims, ''), true);
+end $$;
+revoke all on function fluxbase.begin_entry(uuid, uuid, uuid, text, text, text) from public;
+grant execute on function fluxbase.begin_entry(uuid, uuid, uuid, text, text, text) to fluxbase_server;
+comment on function fluxbase.begin_entry(uuid, uuid, uuid, text, text, text) is
+  'First statement of a batch on the server login: the same checks and context as a request, no change of role.';

@@ -1,0 +1,107 @@
+-- Password login in two steps around the bcrypt comparison, which the server does while no connection is held.
+-- Tables: auth.users, auth.login_attempts.  Caller: fluxbase_server.
+
+create or replace function fluxbase.account_subject(p_email text)
+returns text language sql immutable parallel safe security invoker
+return encode(sha256(convert_to(lower(p_email), 'UTF8')), 'hex');
+revoke all on function fluxbase.account_subject(text) from public;
+comment on function fluxbase.account_subject(text) is 'Key of an account in auth.login_attempts: a hash, since people type passwords into the wrong field.';
+
+-- One household has a /64 of IPv6 addresses (RFC 6177), and whoever has one has them all.
+create or replace function fluxbase.client_address()
+returns text language plpgsql stable security invoker set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_ip inet := (auth.verified_context() ->> 7)::inet;
+begin
+  return case when v_ip is null then 'unknown'
+              when family(v_ip) = 6 then network(set_masklen(v_ip, 64))::text
+              else host(v_ip) end;
+end $$;
+revoke all on function fluxbase.client_address() from public;
+comment on function fluxbase.client_address() is 'Address of the client as limits count it: IPv4 alone, IPv6 by /64.';
+
+-- Counts first and decides in the same statement: parallel attempts cannot all pass.  The delay doubles from one second.
+create or replace function fluxbase.count_attempt(p_scope text, p_subject text, p_threshold integer)
+returns boolean language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_maximum interval := auth.setting(p_key => 'login_delay_maximum')::interval;
+begin
+  insert into auth.login_attempts as a (scope, subject, failures) values (p_scope, p_subject, 1)
+  on conflict (scope, subject) do update
+    set failures = a.failures + 1,
+        last_attempt_at = now(),
+        slowed_until = case when a.failures + 1 >= p_threshold
+          then clock_timestamp() + least(v_maximum, make_interval(secs => 2.0 ^ least(a.failures + 1 - p_threshold, 30))) end
+    where a.slowed_until is null or a.slowed_until <= now();
+  return found;
+end $$;
+revoke all on function fluxbase.count_attempt(text, text, integer) from public;
+comment on function fluxbase.count_attempt(text, text, integer) is
+  'Counts one attempt unless the subject is being slowed; false means it is, and nothing was counted.';
+
+create or replace function fluxbase.login_begin(p_email text)
+returns jsonb language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_user auth.users;
+  v_allowed boolean;
+begin
+  v_allowed := fluxbase.count_attempt(p_scope => 'account', p_subject => fluxbase.account_subject(p_email => p_email),
+                                      p_threshold => auth.setting(p_key => 'login_failures_before_delay')::integer);
+  if not v_allowed or exists (select from auth.login_attempts a
+       where a.scope = 'address' and a.subject = fluxbase.client_address() and a.slowed_until > now()) then
+    return jsonb_build_object('status', 'slowed');
+  end if;
+  select u.* into v_user from auth.users u where u.email_normalized = lower(p_email) and u.encrypted_password is not null;
+  if not found then
+    return jsonb_build_object('status', 'unknown');
+  end if;
+  return jsonb_build_object('status', 'ok', 'user_id', v_user.id, 'encrypted_password', v_user.encrypted_password);
+end $$;
+revoke all on function fluxbase.login_begin(text) from public;
+grant execute on function fluxbase.login_begin(text) to fluxbase_server;
+comment on function fluxbase.login_begin(text) is
+  'First half of a password login: counts the attempt and returns the hash to compare; status ok, unknown or slowed.';
+
+create or replace function fluxbase.login_finish(
+  p_email text, p_user_id uuid, p_encrypted_password text, p_matched boolean, p_new_hash text,
+  p_session_id uuid, p_refresh_hash bytea, p_jti uuid, p_user_agent text)
+returns jsonb language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_result jsonb;
+begin
+  -- The hash must still be the one that was compared: a password changed meanwhile wins.
+  if p_matched then
+    perform from auth.users u
+    where u.id = p_user_id and u.encrypted_password = p_encrypted_password and u.email_normalized = lower(p_email)
+    for no key update;
+  end if;
+  if p_matched is not true or not found then
+    perform fluxbase.count_attempt(p_scope => 'address', p_subject => fluxbase.client_address(),
+                                   p_threshold => auth.setting(p_key => 'login_address_failures_before_delay')::integer);
+    perform audit.record(p_action => 'login', p_outcome => 'denied', p_subject_id =>
+      (select u.id from auth.users u where u.email_normalized = lower(p_email)));
+    return jsonb_build_object('status', 'invalid_credentials');
+  end if;
+  v_result := auth.issue_session(p_user_id => p_user_id, p_method => 'password', p_session_id => p_session_id,
+                                 p_refresh_hash => p_refresh_hash, p_jti => p_jti, p_user_agent => p_user_agent);
+  if v_result ->> 'status' <> 'ok' then
+    perform audit.record(p_action => 'login', p_outcome => 'denied', p_subject_id => p_user_id,
+                         p_details => jsonb_build_object('reason', v_result ->> 'status'));
+    return v_result;
+  end if;
+  if p_new_hash is not null then
+    update auth.users u set encrypted_password = p_new_hash where u.id = p_user_id;
+  end if;
+  delete from auth.login_attempts a where a.scope = 'account' and a.subject = fluxbase.account_subject(p_email => p_email);
+  perform audit.record(p_action => 'login', p_subject_id => p_user_id, p_user_id => p_user_id, p_session_id => p_session_id,
+                       p_details => jsonb_build_object('method', 'password'));
+  return v_result;
+end $$;
+revoke all on function fluxbase.login_finish(text, uuid, text, boolean, text, uuid, bytea, uuid, text) from public;
+grant execute on function fluxbase.login_finish(text, uuid, text, boolean, text, uuid, bytea, uuid, text) to fluxbase_server;
+comment on function fluxbase.login_finish(text, uuid, text, boolean, text, uuid, bytea, uuid, text) is
+  'Second half of a password login: counts a failure, or issues the session; status ok, invalid_credentials, email_not_confirmed or user_banned.';
