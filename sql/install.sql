@@ -1,0 +1,113 @@
+-- The code package: every function, trigger and view, in the order in which they need each other.  Safe to run again.
+-- By tern: tern code install sql.  By psql, in one transaction: psql -1 -v ON_ERROR_STOP=1 -f sql/install.sql.
+-- Either way as fluxbase_owner: whoever runs it owns the functions that run with their owner's rights.
+do $$
+begin
+  if current_user <> 'fluxbase_owner' then
+    raise exception using errcode = '42501', message = 'run this as fluxbase_owner',
+      detail = 'add role=fluxbase_owner to the connection string';
+  end if;
+end $$;
+
+-- Creating a trigger or replacing a view waits for whoever uses the table; nobody should wait behind it for long.
+set local lock_timeout = '5s';
+
+-- Retired signatures: "drop function if exists ..." of each form that a release replaced, exactly and never with cascade.
+-- A server one release older still runs: a signature is listed here one release after its successor came.
+
+--{{/*
+\ir context/verified.sql
+--*/}}
+--{{"\n"}}{{ template "context/verified.sql" . }}
+--{{/*
+\ir context/helpers.sql
+--*/}}
+--{{"\n"}}{{ template "context/helpers.sql" . }}
+--{{/*
+\ir context/membership.sql
+--*/}}
+--{{"\n"}}{{ template "context/membership.sql" . }}
+--{{/*
+\ir audit/record.sql
+--*/}}
+--{{"\n"}}{{ template "audit/record.sql" . }}
+--{{/*
+\ir audit/append_only.sql
+--*/}}
+--{{"\n"}}{{ template "audit/append_only.sql" . }}
+--{{/*
+\ir audit/partitions.sql
+--*/}}
+--{{"\n"}}{{ template "audit/partitions.sql" . }}
+--{{/*
+\ir admin/settings.sql
+--*/}}
+--{{"\n"}}{{ template "admin/settings.sql" . }}
+--{{/*
+\ir admin/setting_definitions.sql
+--*/}}
+--{{"\n"}}{{ template "admin/setting_definitions.sql" . }}
+--{{/*
+\ir users/user_json.sql
+--*/}}
+--{{"\n"}}{{ template "users/user_json.sql" . }}
+--{{/*
+\ir users/triggers.sql
+--*/}}
+--{{"\n"}}{{ template "users/triggers.sql" . }}
+--{{/*
+\ir users/lookup.sql
+--*/}}
+--{{"\n"}}{{ template "users/lookup.sql" . }}
+--{{/*
+\ir users/passwords.sql
+--*/}}
+--{{"\n"}}{{ template "users/passwords.sql" . }}
+--{{/*
+\ir sessions/issue.sql
+--*/}}
+--{{"\n"}}{{ template "sessions/issue.sql" . }}
+--{{/*
+\ir users/create.sql
+--*/}}
+--{{"\n"}}{{ template "users/create.sql" . }}
+--{{/*
+\ir users/bans.sql
+--*/}}
+--{{"\n"}}{{ template "users/bans.sql" . }}
+--{{/*
+\ir users/sessions.sql
+--*/}}
+--{{"\n"}}{{ template "users/sessions.sql" . }}
+--{{/*
+\ir server/errors.sql
+--*/}}
+--{{"\n"}}{{ template "server/errors.sql" . }}
+--{{/*
+\ir server/gate.sql
+--*/}}
+--{{"\n"}}{{ template "server/gate.sql" . }}
+--{{/*
+\ir server/login.sql
+--*/}}
+--{{"\n"}}{{ template "server/login.sql" . }}
+--{{/*
+\ir server/signup.sql
+--*/}}
+--{{"\n"}}{{ template "server/signup.sql" . }}
+--{{/*
+\ir server/refresh.sql
+--*/}}
+--{{"\n"}}{{ template "server/refresh.sql" . }}
+--{{/*
+\ir server/logout.sql
+--*/}}
+--{{"\n"}}{{ template "server/logout.sql" . }}
+--{{/*
+\ir server/user.sql
+--*/}}
+--{{"\n"}}{{ template "server/user.sql" . }}
+--{{/*
+\ir server/install_state.sql
+--*/}}
+--{{"\n"}}{{ template "server/install_state.sql" . }}

@@ -1,0 +1,112 @@
+-- Making, changing and deleting users in psql.  Tables: auth.users, auth.one_time_tokens.  Caller: fluxbase_admin.
+-- Definer: the administrator has no right on the tables, so every change is one of these functions and is audited.
+
+create or replace function auth.create_user(
+  p_email text, p_password text default null, p_confirmed boolean default true,
+  p_user_metadata jsonb default '{}', p_app_metadata jsonb default '{}', p_role text default 'authenticated')
+returns uuid language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_id uuid;
+  v_hash text;
+  v_constraint text;
+begin
+  if p_email is null or p_email = '' then
+    raise exception using errcode = '22023', message = 'a user needs an e-mail address';
+  end if;
+  if p_role is null
+     or p_role <> 'authenticated' and not p_role = any (string_to_array(auth.setting(p_key => 'request_roles'), ',')) then
+    raise exception using errcode = '22023', message = format('role %s may not run requests', quote_nullable(p_role)),
+      hint = 'list it in the setting request_roles first';
+  end if;
+  if p_password is not null then
+    perform auth.require_good_password(p_password => p_password, p_email => p_email);
+    v_hash := auth.hash_password(p_password => p_password);
+  end if;
+  begin
+    insert into auth.users (email, encrypted_password, email_confirmed_at, raw_user_meta_data, raw_app_meta_data, role, password_changed_at)
+    values (p_email, v_hash, case when p_confirmed then now() end, coalesce(p_user_metadata, '{}'), coalesce(p_app_metadata, '{}'),
+            p_role, case when v_hash is not null then now() end)
+    returning id into v_id;
+  exception
+    when unique_violation then
+      raise exception using errcode = '23505', message = format('user %L exists already', p_email),
+        hint = 'auth.set_password() changes a password, auth.confirm_user() confirms an address';
+    when check_violation then
+      get stacked diagnostics v_constraint = constraint_name;
+      raise exception using errcode = '22023', constraint = v_constraint,
+        message = case v_constraint
+          when 'users_email_ck' then format('%L is no e-mail address', p_email)
+          when 'users_app_meta_data_ck' then 'app metadata must be a JSON object'
+          when 'users_user_meta_data_ck' then 'user metadata must be a JSON object'
+          else 'the table auth.users refuses this user' end;
+  end;
+  perform audit.record(p_action => 'user.created', p_subject_id => v_id, p_details => jsonb_build_object(
+    'confirmed', coalesce(p_confirmed, false), 'role', p_role, 'password', v_hash is not null));
+  return v_id;
+end $$;
+revoke all on function auth.create_user(text, text, boolean, jsonb, jsonb, text) from public;
+grant execute on function auth.create_user(text, text, boolean, jsonb, jsonb, text) to fluxbase_admin;
+comment on function auth.create_user(text, text, boolean, jsonb, jsonb, text) is
+  'Makes a user who can log in at once unless p_confirmed is false; returns the id.';
+
+create or replace function auth.set_password(p_user text, p_password text, p_keep_sessions boolean default false)
+returns void language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_id uuid := auth.user_id_of(p_user => p_user);
+  v_hash text;
+  v_ended integer := 0;
+begin
+  if p_password is null then
+    raise exception using errcode = '22023', message = 'password is null';
+  end if;
+  perform auth.require_good_password(p_password => p_password,
+    p_email => (select u.email from auth.users u where u.id = v_id));
+  v_hash := auth.hash_password(p_password => p_password);
+  update auth.users u set encrypted_password = v_hash, password_changed_at = now() where u.id = v_id;
+  update auth.one_time_tokens t set used_at = now()
+  where t.user_id = v_id and t.purpose in ('recovery', 'magiclink') and t.used_at is null;
+  if not coalesce(p_keep_sessions, false) then
+    v_ended := auth.end_sessions(p_user_id => v_id, p_reason => 'password_changed');
+  end if;
+  perform audit.record(p_action => 'user.password_set', p_subject_id => v_id,
+    p_details => jsonb_build_object('sessions_ended', v_ended));
+end $$;
+revoke all on function auth.set_password(text, text, boolean) from public;
+grant execute on function auth.set_password(text, text, boolean) to fluxbase_admin;
+comment on function auth.set_password(text, text, boolean) is
+  'Sets the password of a user, given by id or e-mail address, ends the sessions unless told to keep them, and voids mailed links.';
+
+create or replace function auth.confirm_user(p_user text)
+returns void language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_id uuid := auth.user_id_of(p_user => p_user);
+begin
+  update auth.users u set email_confirmed_at = now() where u.id = v_id and u.email_confirmed_at is null;
+  if not found then
+    return;
+  end if;
+  update auth.one_time_tokens t set used_at = now()
+  where t.user_id = v_id and t.purpose in ('confirmation', 'invite') and t.used_at is null;
+  perform audit.record(p_action => 'user.confirmed', p_subject_id => v_id);
+end $$;
+revoke all on function auth.confirm_user(text) from public;
+grant execute on function auth.confirm_user(text) to fluxbase_admin;
+comment on function auth.confirm_user(text) is 'Confirms the e-mail address of a user; nothing happens when it is confirmed already.';
+
+-- Sessions, identities, tokens, memberships and keys go with the row (on delete cascade); a foreign key of the
+-- application's own decides for its table.
+create or replace function auth.delete_user(p_user text)
+returns void language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_id uuid := auth.user_id_of(p_user => p_user);
+begin
+  delete from auth.users u where u.id = v_id;
+  perform audit.record(p_action => 'user.deleted', p_subject_id => v_id);
+end $$;
+revoke all on function auth.delete_user(text) from public;
+grant execute on function auth.delete_user(text) to fluxbase_admin;
+comment on function auth.delete_user(text) is 'Deletes a user with sessions, tokens and keys; the next request with an old token is refused.';
