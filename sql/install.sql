@@ -64,6 +64,10 @@ set local lock_timeout = '5s';
 --*/}}
 --{{"\n"}}{{ template "users/passwords.sql" . }}
 --{{/*
+\ir users/common_passwords.sql
+--*/}}
+--{{"\n"}}{{ template "users/common_passwords.sql" . }}
+--{{/*
 \ir sessions/issue.sql
 --*/}}
 --{{"\n"}}{{ template "sessions/issue.sql" . }}
@@ -79,6 +83,30 @@ set local lock_timeout = '5s';
 \ir users/sessions.sql
 --*/}}
 --{{"\n"}}{{ template "users/sessions.sql" . }}
+--{{/*
+\ir context/login_as.sql
+--*/}}
+--{{"\n"}}{{ template "context/login_as.sql" . }}
+--{{/*
+\ir keys/api_keys.sql
+--*/}}
+--{{"\n"}}{{ template "keys/api_keys.sql" . }}
+--{{/*
+\ir policy/enable_rls.sql
+--*/}}
+--{{"\n"}}{{ template "policy/enable_rls.sql" . }}
+--{{/*
+\ir admin/housekeeping.sql
+--*/}}
+--{{"\n"}}{{ template "admin/housekeeping.sql" . }}
+--{{/*
+\ir admin/ready.sql
+--*/}}
+--{{"\n"}}{{ template "admin/ready.sql" . }}
+--{{/*
+\ir admin/views.sql
+--*/}}
+--{{"\n"}}{{ template "admin/views.sql" . }}
 --{{/*
 \ir server/errors.sql
 --*/}}

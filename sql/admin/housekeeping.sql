@@ -1,0 +1,72 @@
+-- What time has made useless.  Tables: all that hold something which expires.  Callers: fluxbase_server, fluxbase_admin.
+-- One run at a time, by an advisory lock of the transaction.  Each task takes a bounded batch and skips rows that
+-- somebody holds, so a run is short and waits for nobody; what is left is there for the next one.
+
+create or replace function auth.housekeeping()
+returns table (task text, rows bigint) language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
+as $$
+#variable_conflict use_column
+declare
+  -- Access tokens outlive the setting that was in force when they were issued, yet never its maximum.
+  v_token_lifetime constant interval := interval '24 hours 5 minutes';
+  v_retention interval := auth.setting(p_key => 'session_retention')::interval;
+  v_batch constant integer := 10000;
+begin
+  if not pg_try_advisory_xact_lock(hashtextextended('auth.housekeeping', 0)) then
+    task := 'skipped: another run is active';
+    rows := 0;
+    return next;
+    return;
+  end if;
+
+  task := 'expired entries of the token blacklist';
+  delete from auth.token_blacklist where jti in (
+    select b.jti from auth.token_blacklist b where b.expires_at < now() - interval '5 minutes'
+    limit v_batch for update skip locked);
+  get diagnostics rows = row_count;
+  return next;
+
+  task := 'used and expired one-time tokens';
+  delete from auth.one_time_tokens where id in (
+    select t.id from auth.one_time_tokens t
+    where t.expires_at < now() - interval '1 day' or t.used_at < now() - interval '1 day'
+    limit v_batch for update skip locked);
+  get diagnostics rows = row_count;
+  return next;
+
+  task := 'stale counters of failed logins';
+  delete from auth.login_attempts where (scope, subject) in (
+    select a.scope, a.subject from auth.login_attempts a
+    where a.last_attempt_at < now() - interval '24 hours' and (a.slowed_until is null or a.slowed_until < now())
+    limit v_batch for update skip locked);
+  get diagnostics rows = row_count;
+  return next;
+
+  task := 'dead sessions';
+  delete from auth.sessions where id in (
+    select s.id from auth.sessions s
+    where s.expires_at < now() - v_retention or s.revoked_at < now() - v_retention
+    limit v_batch for update skip locked);
+  get diagnostics rows = row_count;
+  return next;
+
+  -- The current token and its parent stay: the parent may be replayed when the answer to it got lost.
+  task := 'refresh tokens of old generations';
+  delete from auth.refresh_tokens where (session_id, generation) in (
+    select r.session_id, r.generation from auth.refresh_tokens r join auth.sessions s on s.id = r.session_id
+    where r.generation < s.generation - 1 and r.issued_at < now() - v_token_lifetime
+    limit v_batch for update of r skip locked);
+  get diagnostics rows = row_count;
+  return next;
+
+  task := 'audit partitions made';
+  rows := audit.ensure_partitions();
+  return next;
+
+  task := 'audit partitions dropped';
+  rows := audit.drop_expired_partitions();
+  return next;
+end $$;
+revoke all on function auth.housekeeping() from public;
+grant execute on function auth.housekeeping() to fluxbase_admin, fluxbase_server;
+comment on function auth.housekeeping() is 'Deletes what has expired, in batches, and keeps audit partitions ahead; says what it did. The server calls it, an administrator may.';

@@ -1,0 +1,65 @@
+-- Closing a table of the application.  Tables: the one that is named.  Caller: its owner.
+-- Invoker and executable by everybody: it does only what its caller may do by hand, PostgreSQL checks the ownership
+-- of the table at every step.  A grant to single roles would only keep owners of tables from the safe way.
+
+create or replace function auth.enable_rls(p_table regclass)
+returns void language plpgsql volatile security invoker set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_class record;
+  v_relation record;
+  v_roles text;
+begin
+  select n.nspname, c.relname, c.relkind, c.relispartition, c.relpersistence into v_class
+  from pg_class c join pg_namespace n on n.oid = c.relnamespace where c.oid = p_table;
+  if not found then
+    raise exception using errcode = '42P01', message = 'table is null or does not exist';
+  elsif v_class.nspname in ('auth', 'audit', 'ratelimit', 'fluxbase', 'information_schema') or starts_with(v_class.nspname, 'pg_') then
+    raise exception using errcode = '42501', message = format('%s is no table of the application', p_table),
+      detail = format('schema %I belongs to Fluxbase or to PostgreSQL', v_class.nspname);
+  elsif v_class.relkind not in ('r', 'p') then
+    raise exception using errcode = '42809', message = format('%s is not a table', p_table),
+      hint = 'a view obeys the row security of its tables when it is made with (security_invoker = true)';
+  elsif v_class.relispartition then
+    raise exception using errcode = '42809', message = format('%s is a partition', p_table),
+      detail = 'who reads a partition directly passes by the policies of its parent',
+      hint = 'enable row security on the parent; it reaches the partitions';
+  end if;
+
+  -- On partitions too: without a policy of their own they are closed to whoever names them directly.
+  for v_relation in
+    select c.oid, c.oid::regclass as name, c.relrowsecurity, c.relforcerowsecurity
+    from pg_class c
+    where c.oid = p_table or c.oid in (select t.relid from pg_partition_tree(p_table) t)
+    order by c.oid <> p_table, c.oid
+  loop
+    if not v_relation.relrowsecurity then
+      execute format('alter table %s enable row level security', v_relation.name);
+    end if;
+    if not v_relation.relforcerowsecurity then
+      execute format('alter table %s force row level security', v_relation.name);
+    end if;
+    -- TRUNCATE knows no row security; TRIGGER runs code as whoever writes; REFERENCES tells which keys exist.
+    select string_agg(distinct case a.grantee when 0 then 'public' else quote_ident(pg_get_userbyid(a.grantee)) end, ', ') into v_roles
+    from pg_class c cross join lateral aclexplode(c.relacl) a
+    where c.oid = v_relation.oid and a.privilege_type in ('TRUNCATE', 'TRIGGER', 'REFERENCES')
+      and (a.grantee = 0 or pg_get_userbyid(a.grantee) in ('anon', 'authenticated'));
+    if v_roles is not null then
+      execute format('revoke truncate, trigger, references on table %s from %s', v_relation.name, v_roles);
+    end if;
+  end loop;
+
+  if not exists (
+    select from pg_policy p
+    where p.polrelid = p_table and p.polpermissive and p.polcmd = '*'
+      and 'service_role'::regrole = any (p.polroles)
+      and pg_get_expr(p.polqual, p.polrelid) = 'true'
+      and coalesce(pg_get_expr(p.polwithcheck, p.polrelid), 'true') = 'true')
+  then
+    execute format('create policy service_role_all on %s for all to service_role using (true) with check (true)', p_table);
+  end if;
+end $$;
+revoke all on function auth.enable_rls(regclass) from public;
+grant execute on function auth.enable_rls(regclass) to public;
+comment on function auth.enable_rls(regclass) is
+  'Enables and forces row security on a table of yours and its partitions, lets service_role pass, and takes TRUNCATE, TRIGGER and REFERENCES from request roles.';
