@@ -1,0 +1,263 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgconn"
+)
+
+// Pooler says what stands between the gateway and PostgreSQL.
+type Pooler string
+
+const (
+	// PoolerNone is a direct connection or a pooler in session mode.
+	PoolerNone Pooler = "none"
+	// PoolerTransaction is a pooler in transaction mode: nothing is prepared under a name.
+	PoolerTransaction Pooler = "transaction"
+)
+
+// PoolConfig describes the pool of one login.
+type PoolConfig struct {
+	URL  string // connection URL or keyword/value string, without run-time parameters
+	Size int    // greatest number of connections; 0 is the default of the pool
+}
+
+// Config describes a gateway.
+type Config struct {
+	API     PoolConfig // login fluxbase_api; default size 4 x cores
+	Service PoolConfig // login fluxbase_service; default size 4
+	Server  PoolConfig // login fluxbase_server; default size 2 x cores
+	Pooler  Pooler     // default PoolerNone
+
+	AcquireTimeout     time.Duration    // how long a request waits for a connection; default 2 s
+	StatementCacheSize int              // prepared statements per connection; default 256
+	Clock              func() time.Time // default time.Now
+	DialFunc           pgconn.DialFunc  // default: TCP with keepalive and user timeout, or a Unix socket
+}
+
+// Statement is one SQL statement with its arguments in text format; nil is NULL. The texts should be few: each is
+// prepared once per connection and role.
+type Statement struct {
+	SQL  string
+	Args [][]byte
+}
+
+// QueryOptions says how a statement runs.
+type QueryOptions struct {
+	// ReadOnly runs the statement in a read-only transaction.
+	ReadOnly bool
+
+	// StatementTimeout limits the statement's time; it is rounded up to milliseconds. 0 leaves the login's limit.
+	StatementTimeout time.Duration
+
+	// Volatile says that the statement may run volatile functions of the application, as an RPC does. Such a function can
+	// replace prepared statements behind the gateway's back, so the connection is made as new in the same write. That
+	// costs the connection's cached statements. It has no effect with PoolerTransaction, which prepares none.
+	Volatile bool
+}
+
+// Gateway runs requests. It is safe for concurrent use.
+type Gateway struct {
+	api, service, server *pool
+	clock                func() time.Time
+	envelopes            sync.Pool
+
+	key        atomic.Pointer[contextKey]
+	refreshMu  sync.Mutex
+	refreshed  time.Time     // when the key was last read; guarded by refreshMu
+	refreshGap time.Duration // least time between two reads that were provoked by a refused context
+}
+
+var (
+	requestGate = &gateStatement{
+		name: "fluxbase_begin_request",
+		sql: "select fluxbase.begin_request(p_role => $1, p_session_id => $2, p_jti => $3, p_api_key_id => $4," +
+			" p_context => $5, p_context_mac => $6, p_claims => $7, p_read_only => $8, p_statement_timeout => $9)",
+		types:   []uint32{oidText, oidUUID, oidUUID, oidUUID, oidText, oidText, oidText, oidBool, oidInt4},
+		formats: requestFormats,
+	}
+	entryGate = &gateStatement{
+		name: "fluxbase_begin_entry",
+		sql: "select fluxbase.begin_entry(p_session_id => $1, p_jti => $2, p_api_key_id => $3," +
+			" p_context => $4, p_context_mac => $5, p_claims => $6)",
+		types:   []uint32{oidUUID, oidUUID, oidUUID, oidText, oidText, oidText},
+		formats: entryFormats,
+	}
+)
+
+// Type OIDs of the gates' parameters (pg_type).
+const (
+	oidBool = 16
+	oidInt4 = 23
+	oidText = 25
+	oidUUID = 2950
+)
+
+// Open prepares the three pools and reads the context key, which needs the login fluxbase_server. The other logins
+// connect when they are first used; see [Gateway.Ping].
+func Open(ctx context.Context, config Config) (*Gateway, error) {
+	cores := runtime.NumCPU()
+	config.API.Size = orDefault(config.API.Size, 4*cores)
+	config.Service.Size = orDefault(config.Service.Size, 4)
+	config.Server.Size = orDefault(config.Server.Size, 2*cores)
+	config.AcquireTimeout = orDefault(config.AcquireTimeout, 2*time.Second)
+	config.StatementCacheSize = orDefault(config.StatementCacheSize, 256)
+	if config.Clock == nil {
+		config.Clock = time.Now
+	}
+	switch config.Pooler {
+	case "", PoolerNone, PoolerTransaction:
+	default:
+		return nil, fmt.Errorf("gateway: unknown pooler %q", config.Pooler)
+	}
+
+	g := &Gateway{clock: config.Clock, refreshGap: time.Second}
+	g.envelopes.New = func() any { return new(envelope) }
+	var errAPI, errService, errServer error
+	g.api, errAPI = newPool("api", config.API, requestGate, &config)
+	g.service, errService = newPool("service", config.Service, requestGate, &config)
+	g.server, errServer = newPool("server", config.Server, entryGate, &config)
+	if err := errors.Join(errAPI, errService, errServer); err != nil {
+		return nil, err
+	}
+	if err := g.readKey(ctx); err != nil {
+		_ = g.Close(ctx)
+		return nil, err
+	}
+	return g, nil
+}
+
+func orDefault[T int | time.Duration](v, otherwise T) T {
+	if v <= 0 {
+		return otherwise
+	}
+	return v
+}
+
+// Query runs one statement on behalf of caller, in a transaction of its own, and hands its rows to fn in text format.
+//
+// With ReadOnly, fn sees each row straight from the read buffer while the connection is held: the bytes are valid only
+// during the call, fn should not wait for a slow client, and an error may still follow rows that fn has seen. Otherwise
+// rows are copied and fn is called only after the commit is known. An error of fn ends the calls and is returned as it
+// is; it does not undo anything. fn may be nil.
+//
+// When ctx ends, the statement is canceled in PostgreSQL and Query returns an error that wraps the context's; the
+// connection stays usable unless PostgreSQL does not answer in time.
+func (g *Gateway) Query(ctx context.Context, caller Caller, st Statement, opt QueryOptions, fn func(row [][]byte) error) error {
+	p := g.api
+	if caller.Role == roleService {
+		p = g.service
+	}
+	r := request{
+		pool:     p,
+		caller:   &caller,
+		readOnly: opt.ReadOnly,
+		timeout:  opt.StatementTimeout,
+		batch: batch{
+			gate:  requestGate,
+			key:   statementKey{role: caller.Role, sql: st.SQL},
+			args:  st.Args,
+			scrub: opt.Volatile,
+		},
+	}
+	if opt.ReadOnly {
+		r.batch.row = fn
+		if fn == nil {
+			r.batch.row = ignore
+		}
+		return g.run(ctx, &r)
+	}
+
+	kept := rowsPool.Get().(*rows)
+	defer kept.free()
+	r.rows = kept
+	r.batch.row = kept.add
+	if err := g.run(ctx, &r); err != nil {
+		return err
+	}
+	if fn == nil {
+		return nil
+	}
+	return kept.each(fn)
+}
+
+// Entry calls one entry point of the schema fluxbase on the server's login: sql selects its jsonb result, which is
+// returned as text, nil for NULL. Entry points report the caller's failures as a status in the result.
+//
+// sql must be a constant of this program. Entry is treated as a write: it is never repeated with an unknown outcome.
+func (g *Gateway) Entry(ctx context.Context, caller Caller, sql string, args [][]byte) ([]byte, error) {
+	var result []byte
+	count := 0
+	r := request{
+		pool:   g.server,
+		caller: &caller,
+		batch: batch{
+			gate: entryGate,
+			key:  statementKey{sql: sql},
+			args: args,
+			row: func(row [][]byte) error {
+				count++
+				if len(row) != 1 || count > 1 {
+					return errors.New("gateway: an entry point returns one row with one column")
+				}
+				if row[0] != nil {
+					result = append(make([]byte, 0, len(row[0])), row[0]...)
+				}
+				return nil
+			},
+		},
+	}
+	if err := g.run(ctx, &r); err != nil {
+		return nil, err
+	}
+	if count == 0 {
+		return nil, errors.New("gateway: the entry point returned no row")
+	}
+	return result, nil
+}
+
+// Ping makes sure that each of the three logins has a connection that answers.
+func (g *Gateway) Ping(ctx context.Context) error {
+	for _, p := range []*pool{g.api, g.service, g.server} {
+		r := request{pool: p, readOnly: true, batch: batch{
+			key:  statementKey{sql: "select 1"},
+			once: true,
+			row:  ignore,
+		}}
+		if err := g.run(ctx, &r); err != nil {
+			return fmt.Errorf("ping the %s pool: %w", p.name, err)
+		}
+	}
+	return nil
+}
+
+// Close refuses new requests, waits for those in flight, and closes all connections. When ctx ends first, the remaining
+// connections are cut, their requests fail, and the context's error is returned.
+func (g *Gateway) Close(ctx context.Context) error {
+	pools := []*pool{g.api, g.service, g.server}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		var wg sync.WaitGroup
+		for _, p := range pools {
+			wg.Go(p.inner.Close)
+		}
+		wg.Wait()
+	}()
+	select {
+	case <-done:
+		return nil
+	case <-ctx.Done():
+		for _, p := range pools {
+			p.cut()
+		}
+		<-done
+		return fmt.Errorf("gateway: close: %w", context.Cause(ctx))
+	}
+}

@@ -1,0 +1,87 @@
+package gateway
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgproto3"
+)
+
+// Scrubbing
+//
+// The gate undoes what an earlier request left behind in the session, with one exception: prepared statements. SQL
+// inside a volatile function can DEALLOCATE one and PREPARE another under its name, even in a read-only transaction,
+// and the names are readable in pg_prepared_statements. The next request on that connection, somebody else's, would
+// bind its context to the foreign statement. So a request that may run volatile functions of the application is
+// followed, in the same write, by DISCARD ALL and by preparing the gate anew. Both are outside the request's
+// transaction and run as the login; DISCARD ALL travels unnamed, so it cannot be replaced itself.
+
+const discardSQL = "discard all"
+
+// sendScrub queues the messages behind the Sync of the request.
+func (c *conn) sendScrub(pipeline *pgconn.Pipeline) {
+	f := c.pg.Frontend()
+	sendUnnamed(f, discardSQL, nil, nil, nil, nil)
+	f.SendParse(&pgproto3.Parse{Name: resetName, Query: resetSQL})
+	f.SendParse(&pgproto3.Parse{Name: c.gate.name, Query: c.gate.sql, ParameterOIDs: c.gate.types})
+	pipeline.SendPipelineSync()
+}
+
+// receiveScrub reads the answer to sendScrub. When it is not what it should be the connection is broken, but the
+// request, whose end is known by now, keeps its outcome.
+func (c *conn) receiveScrub(pipeline *pgconn.Pipeline, out *outcome) {
+	c.statements.clear()
+	f := c.pg.Frontend()
+	for parsed := 0; parsed < 3; {
+		msg, err := f.Receive()
+		if err != nil {
+			out.broken, out.lost = true, true
+			return
+		}
+		switch msg.(type) {
+		case *pgproto3.ParseComplete:
+			parsed++
+		case *pgproto3.BindComplete, *pgproto3.CommandComplete,
+			*pgproto3.NoticeResponse, *pgproto3.ParameterStatus, *pgproto3.NotificationResponse:
+		default:
+			out.broken = true
+			c.abandon()
+			return
+		}
+	}
+	if result, err := pipeline.GetResults(); err != nil {
+		out.broken = true
+	} else if _, ok := result.(*pgconn.PipelineSync); !ok {
+		out.broken = true
+	}
+}
+
+// prepareGate prepares reset role and the gate on a new connection.
+func (c *conn) prepareGate(pipeline *pgconn.Pipeline) error {
+	pipeline.SendPrepare(resetName, resetSQL, nil)
+	pipeline.SendPrepare(c.gate.name, c.gate.sql, c.gate.types)
+	if err := pipeline.Sync(); err != nil {
+		return fmt.Errorf("prepare the gate: %w", err)
+	}
+	var first error
+	for {
+		result, err := pipeline.GetResults()
+		var pgErr *pgconn.PgError
+		switch {
+		case errors.As(err, &pgErr):
+			if first == nil {
+				first = err
+			}
+		case err != nil:
+			return fmt.Errorf("prepare the gate: %w", err)
+		}
+		if _, ok := result.(*pgconn.PipelineSync); ok || (result == nil && err == nil) {
+			break
+		}
+	}
+	if first != nil {
+		return fmt.Errorf("prepare the gate: %w", first)
+	}
+	return nil
+}
