@@ -1,0 +1,94 @@
+package token
+
+import (
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"sync/atomic"
+
+	"github.com/golang-jwt/jwt/v5"
+)
+
+const maxKeyID = 64
+
+// Key is one key of the ring: an id (the kid of the header, empty for the key
+// of tokens without kid) and exactly one algorithm (RFC 8725 section 3.1).
+type Key struct {
+	id     string
+	alg    string
+	header string // first part of every token signed with this key
+	// Functions, so that fmt has no key to print: see Secret.
+	sign   func(signed string) ([]byte, error)
+	verify func(signed string, signature []byte) error
+}
+
+// HMACKey makes an HS256 key. The id may be empty.
+func HMACKey(id string, secret Secret) (*Key, error) {
+	value := secret.bytes()
+	if value == nil {
+		return nil, errors.New("auth.jwt_secret is not set")
+	}
+	if len(id) > maxKeyID {
+		return nil, fmt.Errorf("key id is longer than %d bytes", maxKeyID)
+	}
+	for _, c := range []byte(id) {
+		if !isBase64URL(c) {
+			return nil, errors.New("key id has characters other than A-Z a-z 0-9 - _")
+		}
+	}
+	method := jwt.SigningMethodHS256
+	header := []byte(`{"alg":"` + method.Alg() + `","typ":"JWT"`)
+	if id != "" {
+		header = appendString(append(header, `,"kid":`...), id)
+	}
+	return &Key{
+		id:     id,
+		alg:    method.Alg(),
+		header: base64.RawURLEncoding.EncodeToString(append(header, '}')),
+		sign:   func(signed string) ([]byte, error) { return method.Sign(signed, value) },
+		verify: func(signed string, signature []byte) error { return method.Verify(signed, signature, value) },
+	}, nil
+}
+
+// KeyRing holds the keys that tokens are checked with and, first among them,
+// the one that they are signed with. Signer and Verifier share one ring, so a
+// rotation is one call of Replace.
+type KeyRing struct {
+	current atomic.Pointer[keySet]
+}
+
+// keySet is one immutable state of the ring.
+type keySet struct {
+	signing *Key
+	byID    map[string]*Key
+}
+
+// NewKeyRing makes a ring; the first key signs.
+func NewKeyRing(keys ...*Key) (*KeyRing, error) {
+	r := new(KeyRing)
+	if err := r.Replace(keys...); err != nil {
+		return nil, err
+	}
+	return r, nil
+}
+
+// Replace exchanges all keys at once; the first key signs from now on. Tokens
+// of keys that are no longer in the ring are refused from the next call of
+// Verify on, cached or not. On error the ring stays as it was.
+func (r *KeyRing) Replace(keys ...*Key) error {
+	if len(keys) == 0 {
+		return errors.New("key ring needs at least one key")
+	}
+	set := &keySet{signing: keys[0], byID: make(map[string]*Key, len(keys))}
+	for _, k := range keys {
+		if k == nil || k.verify == nil {
+			return errors.New("key ring has a key without algorithm")
+		}
+		if _, ok := set.byID[k.id]; ok {
+			return fmt.Errorf("key ring has two keys with the id %q", k.id)
+		}
+		set.byID[k.id] = k
+	}
+	r.current.Store(set)
+	return nil
+}
