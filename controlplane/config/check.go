@@ -1,0 +1,150 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"strconv"
+)
+
+// ErrTLSNotReady says that HTTPS is wanted and can't be served yet.
+var ErrTLSNotReady = errors.New("server.tls.enabled is true, and this version does not serve HTTPS yet; " +
+	"end TLS in a proxy before the server and set it to false")
+
+// ServeError is why a server must not start with this configuration although it is valid: an option that protects
+// is switched on and not acted on yet. Nil when it may start.
+func (c *Config) ServeError() error {
+	if c.Server.TLS.Enabled {
+		return ErrTLSNotReady
+	}
+	return nil
+}
+
+func (r *resolver) refuse(key, message, hint string) {
+	v := r.values[key]
+	p := Problem{Key: key, Message: message, Hint: hint}
+	if v.Explicit() {
+		p.Source = v.Source
+	}
+	r.problems = append(r.problems, p)
+}
+
+// valid says that the options hold what they should, be it their defaults.
+func (r *resolver) valid(keys ...string) bool {
+	for _, key := range keys {
+		if r.values[key].Invalid {
+			return false
+		}
+	}
+	return true
+}
+
+func (r *resolver) explicit(key string) bool { return r.values[key].Explicit() }
+
+// derive fills in the options that follow from others, and checks those that must agree.
+func (r *resolver) derive() {
+	r.deriveListen()
+	r.deriveURLs()
+	tls := r.config.Server.TLS
+	if r.valid("server.tls.enabled", "server.tls.cert_file", "server.tls.key_file") && tls.Enabled {
+		if tls.CertFile == "" {
+			r.refuse("server.tls.cert_file", "is missing, and server.tls.enabled is true", "")
+		}
+		if tls.KeyFile == "" {
+			r.refuse("server.tls.key_file", "is missing, and server.tls.enabled is true", "")
+		}
+	}
+}
+
+// deriveListen makes server.listen and server.port agree.
+func (r *resolver) deriveListen() {
+	if !r.valid("server.listen", "server.port") {
+		return
+	}
+	server := &r.config.Server
+	host, text, _ := net.SplitHostPort(server.Listen) // the kind of the option has checked it
+	port, _ := strconv.Atoi(text)
+	switch {
+	case !r.explicit("server.port"):
+		server.Port = port
+		r.values["server.port"].Source = sourceDerived
+	case !r.explicit("server.listen"):
+		server.Listen = net.JoinHostPort(host, strconv.Itoa(server.Port))
+		r.values["server.listen"].Source = sourceDerived
+	case port != server.Port:
+		r.refuse("server.port", "is not the port of server.listen ("+r.values["server.listen"].Source+")", "set one of the two")
+	}
+}
+
+// deriveURLs makes the URLs of the other logins from the one of the data login.
+func (r *resolver) deriveURLs() {
+	db := &r.config.Database
+	if r.valid("database.url") && !db.URL.IsZero() && db.URL.User() == "" {
+		db.URL = db.URL.WithUser(apiLogin)
+	}
+	for _, derived := range []struct {
+		key, login string
+		url        *URL
+	}{
+		{"database.service_url", serviceLogin, &db.ServiceURL},
+		{"database.server_url", serverLogin, &db.ServerURL},
+		{"database.direct_url", "", &db.DirectURL},
+	} {
+		if !r.explicit(derived.key) && !db.URL.IsZero() {
+			*derived.url = db.URL.WithUser(derived.login)
+			r.values[derived.key].Source = sourceDerived
+		}
+	}
+	if r.config.Mode != Production {
+		return
+	}
+	for _, u := range []struct {
+		key string
+		url URL
+	}{
+		{"database.url", db.URL}, {"database.service_url", db.ServiceURL},
+		{"database.server_url", db.ServerURL}, {"database.direct_url", db.DirectURL},
+	} {
+		if password := u.url.password(); password != "" && password == u.url.User() {
+			r.refuse(u.key, "has the user's name as password", "in development mode this is allowed")
+		}
+	}
+}
+
+// require reports what must be there and is not.
+func (r *resolver) require(why purpose) {
+	db := r.config.Database
+	switch {
+	case why == toInstall:
+		if db.DirectURL.IsZero() && r.valid("database.url", "database.direct_url") {
+			r.refuse("database.direct_url", "is missing, and so is database.url",
+				"set "+variableOf("database.direct_url")+"=postgres://user@host:5432/database")
+		}
+		return
+	case db.URL.IsZero() && r.valid("database.url"):
+		r.refuse("database.url", "is missing", "set "+variableOf("database.url")+"=postgres://"+apiLogin+"@host:5432/database")
+	}
+	if r.config.Auth.JWTSecret.IsZero() && r.valid("auth.jwt_secret") {
+		r.refuse("auth.jwt_secret", fmt.Sprintf("is missing; at least %d bytes are needed", minSecretBytes),
+			makeSecret+", and set "+variableOf("auth.jwt_secret")+" or "+variableOf("auth.jwt_secret"+fileSuffix))
+	}
+}
+
+// warn collects the warnings.
+func (r *resolver) warn() {
+	for _, o := range r.table {
+		v := r.values[o.Key]
+		if !v.Explicit() || v.Invalid {
+			continue
+		}
+		text := o.show(r.config)
+		if o.Pending && text != o.Default {
+			r.config.warnings = append(r.config.warnings, fmt.Sprintf("%s (%s) is accepted but has no effect yet", o.Key, v.Source))
+		}
+		if r.file.shared && r.literalSecret(o) && o.hides(r.config) {
+			r.config.warnings = append(r.config.warnings, fmt.Sprintf(
+				"%s (%s) is a secret in a file that every user may read: chmod 600 %s, or keep it in a variable or a file of its own",
+				o.Key, r.file.source(r.file.entries[o.Key].Line), r.file.name))
+		}
+	}
+}

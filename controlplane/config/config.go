@@ -1,0 +1,148 @@
+package config
+
+import (
+	"log/slog"
+	"runtime"
+	"time"
+)
+
+// Mode says how much the server may tell and how strict it is.
+type Mode string
+
+const (
+	Production  Mode = "production"  // the default
+	Development Mode = "development" // readable logs, full error texts, listens on the loopback address
+)
+
+// Config is the checked configuration. It is made by [Load] or [LoadForInstall] and not changed afterwards.
+type Config struct {
+	Mode         Mode
+	Server       Server
+	Database     Database
+	Auth         Auth
+	REST         REST
+	RateLimiting RateLimiting
+	Logging      Logging
+	Monitoring   Monitoring
+
+	values   []Value
+	warnings []string
+}
+
+// Server is the HTTP listener and its limits. A timeout of 0 is none.
+type Server struct {
+	Listen            string // host:port; an empty host is every address of the machine
+	Port              int    // the port of Listen
+	ShutdownTimeout   time.Duration
+	ReadTimeout       time.Duration
+	ReadHeaderTimeout time.Duration
+	WriteTimeout      time.Duration
+	IdleTimeout       time.Duration
+	MaxHeaderBytes    int64
+	MaxBodyBytes      int64
+	TLS               TLS
+}
+
+// TLS is the certificate that the listener presents.
+type TLS struct {
+	Enabled  bool
+	CertFile string
+	KeyFile  string
+}
+
+// Pooler is what stands between the server and PostgreSQL.
+type Pooler string
+
+const (
+	NoPooler          Pooler = "none"        // sessions are ours: statements stay prepared
+	TransactionPooler Pooler = "transaction" // PgBouncer and the like: unnamed statements only
+)
+
+// Database is how the server and the installer reach PostgreSQL.
+type Database struct {
+	URL         URL // the data login, fluxbase_api
+	ServiceURL  URL // fluxbase_service
+	ServerURL   URL // fluxbase_server
+	DirectURL   URL // the installing user, past any pooler
+	Pooler      Pooler
+	PoolSize    int           // as configured; see Connections
+	PoolTimeout time.Duration // how long a request waits for a free connection
+}
+
+// Connections is the size of the data pool: PoolSize or, when that is 0, four for each processor that this
+// process may use.
+func (d Database) Connections() int {
+	if d.PoolSize > 0 {
+		return d.PoolSize
+	}
+	return 4 * runtime.GOMAXPROCS(0)
+}
+
+// Auth is what tokens and passwords look like. The fields that [Config.DatabaseSettings] lists are settings of the
+// database: the server reads them there and not here.
+type Auth struct {
+	JWTSecret                Secret
+	JWTIssuer                string
+	JWTAudience              string
+	AccessTokenLifetime      time.Duration
+	ClockLeeway              time.Duration
+	PasswordMinLength        int
+	PasswordRequireUppercase bool
+	PasswordRequireLowercase bool
+	PasswordRequireNumber    bool
+	PasswordRequireSpecial   bool
+	PasswordBcryptCost       int
+}
+
+// ErrorDetail is how much of PostgreSQL's error text a client of the data API sees.
+type ErrorDetail string
+
+const (
+	FullDetail    ErrorDetail = "full"    // message, details and hint
+	MessageDetail ErrorDetail = "message" // code and message
+	CodeDetail    ErrorDetail = "code"    // code alone
+)
+
+// REST is what the data API exposes.
+type REST struct {
+	Schemas          []string
+	MaxRows          int64 // 0 = no limit
+	ErrorDetail      ErrorDetail
+	StatementTimeout time.Duration // 0 = the default of the login
+}
+
+// RateLimiting is the volume limits of the HTTP server; a limit of 0 is none.
+type RateLimiting struct {
+	Enabled   bool
+	PerMinute int64
+	PerHour   int64
+	Endpoints []EndpointLimit
+}
+
+// EndpointLimit is a limit of its own for one path.
+type EndpointLimit struct {
+	Path      string `json:"path"`
+	Method    string `json:"method,omitempty"` // empty = every method
+	PerMinute int64  `json:"per_minute,omitempty"`
+	PerHour   int64  `json:"per_hour,omitempty"`
+}
+
+// Logging is the server's log and the copy of the audit log in a file.
+type Logging struct {
+	Level        slog.Level
+	Format       string // json or text
+	AuditEnabled bool
+	AuditLogFile string
+}
+
+// Monitoring is the alert rules of the configuration.
+type Monitoring struct {
+	Alerts []Alert
+}
+
+// Alert is one rule: when Condition holds, Action is taken.
+type Alert struct {
+	Name      string `json:"name"`
+	Condition string `json:"condition"`
+	Action    string `json:"action"`
+}

@@ -1,0 +1,160 @@
+package config
+
+import (
+	"log/slog"
+	"time"
+)
+
+// Options lists every configuration key, in the order of the reference.
+func Options() []Option {
+	table := options()
+	list := make([]Option, len(table))
+	for i, o := range table {
+		list[i] = o.Option
+	}
+	return list
+}
+
+// The logins that schema/roles.sql creates.
+const (
+	apiLogin     = "fluxbase_api"
+	serviceLogin = "fluxbase_service"
+	serverLogin  = "fluxbase_server"
+)
+
+// options is the table from which all of this package derives. The mode comes first, as defaults depend on it.
+func options() []option {
+	table := []option{
+		entry("mode", oneOf(Production, Development), func(c *Config) *Mode { return &c.Mode }, "production",
+			"Strictness as a whole. `development` changes the defaults that say so below and lets a database password be the name of its user."),
+	}
+	for _, section := range [][]option{
+		serverOptions(), databaseOptions(), authOptions(), restOptions(), rateLimitingOptions(), loggingOptions(), monitoringOptions(),
+	} {
+		table = append(table, section...)
+	}
+	return table
+}
+
+func serverOptions() []option {
+	const day = 24 * time.Hour
+	return []option{
+		entry("server.listen", address(), func(c *Config) *string { return &c.Server.Listen }, ":8080",
+			"Where the server listens. An empty host is every address of the machine, port 0 a free port.",
+			inDevelopment("127.0.0.1:8080")),
+		entry("server.port", integer(1, 65535), func(c *Config) *int { return &c.Server.Port }, "",
+			"The port alone; the host stays that of `server.listen`. It may not contradict a port set there."),
+		entry("server.shutdown_timeout", duration(time.Second, time.Hour), func(c *Config) *time.Duration { return &c.Server.ShutdownTimeout }, "25s",
+			"How long requests in flight may take to finish after a signal to stop."),
+		entry("server.read_timeout", durationOrNone(time.Second, day), func(c *Config) *time.Duration { return &c.Server.ReadTimeout }, "30s",
+			"Time to read a whole request. 0 is no limit."),
+		entry("server.read_header_timeout", duration(time.Second, time.Hour), func(c *Config) *time.Duration { return &c.Server.ReadHeaderTimeout }, "10s",
+			"Time to read the headers of a request."),
+		entry("server.write_timeout", durationOrNone(time.Second, day), func(c *Config) *time.Duration { return &c.Server.WriteTimeout }, "1m",
+			"Time from the end of the request's headers to the end of the answer. 0 is no limit."),
+		entry("server.idle_timeout", duration(time.Second, day), func(c *Config) *time.Duration { return &c.Server.IdleTimeout }, "2m",
+			"How long a connection may wait for its next request."),
+		entry("server.max_header_bytes", size(4<<10, 1<<20), func(c *Config) *int64 { return &c.Server.MaxHeaderBytes }, "32kB",
+			"Largest header of a request."),
+		entry("server.max_body_bytes", size(1<<10, 1<<30), func(c *Config) *int64 { return &c.Server.MaxBodyBytes }, "10MB",
+			"Largest body of a request."),
+		entry("server.tls.enabled", boolean(), func(c *Config) *bool { return &c.Server.TLS.Enabled }, "false",
+			"Serve HTTPS. Until this works, `true` keeps the server from starting: it never serves plain HTTP in its place.", pending),
+		entry("server.tls.cert_file", textKind("path"), func(c *Config) *string { return &c.Server.TLS.CertFile }, "",
+			"Certificate chain, PEM.", pending),
+		entry("server.tls.key_file", textKind("path"), func(c *Config) *string { return &c.Server.TLS.KeyFile }, "",
+			"Private key of the certificate, PEM.", pending),
+	}
+}
+
+func databaseOptions() []option {
+	return []option{
+		entry("database.url", connection(), func(c *Config) *URL { return &c.Database.URL }, "",
+			"The database and the login for data requests; without a user in it, `"+apiLogin+"`. Needed to serve.", secret),
+		entry("database.service_url", connection(), func(c *Config) *URL { return &c.Database.ServiceURL }, "",
+			"The same for requests with a service key. Default: `database.url` with user `"+serviceLogin+"` and no password.", secret),
+		entry("database.server_url", connection(), func(c *Config) *URL { return &c.Database.ServerURL }, "",
+			"The same for the server itself. Default: `database.url` with user `"+serverLogin+"` and no password.", secret),
+		entry("database.direct_url", connection(), func(c *Config) *URL { return &c.Database.DirectURL }, "",
+			"The installing user, past any pooler. Default: `database.url` without user and password, so that `PGUSER`, `PGPASSWORD` and `~/.pgpass` decide.", secret),
+		entry("database.pooler", oneOf(NoPooler, TransactionPooler), func(c *Config) *Pooler { return &c.Database.Pooler }, "none",
+			"`transaction` when PgBouncer or another pooler in transaction mode stands before PostgreSQL."),
+		entry("database.pool_size", integer(0, 10000), func(c *Config) *int { return &c.Database.PoolSize }, "0",
+			"Connections of the data pool. 0 is four for each processor."),
+		entry("database.pool_timeout", duration(10*time.Millisecond, time.Minute), func(c *Config) *time.Duration { return &c.Database.PoolTimeout }, "2s",
+			"How long a request waits for a free connection before it is answered 503."),
+	}
+}
+
+func authOptions() []option {
+	return []option{
+		entry("auth.jwt_secret", signingSecret(), func(c *Config) *Secret { return &c.Auth.JWTSecret }, "",
+			"Signs access tokens (HS256). Needed to serve; make one with `openssl rand -base64 48`.", secret),
+		entry("auth.jwt_issuer", textKind("text"), func(c *Config) *string { return &c.Auth.JWTIssuer }, "fluxbase",
+			"`iss` of our tokens; a token with another one is refused."),
+		entry("auth.jwt_audience", textKind("text"), func(c *Config) *string { return &c.Auth.JWTAudience }, "authenticated",
+			"`aud` of our tokens; a token with another one is refused."),
+		entry("auth.access_token_lifetime", duration(time.Minute, 24*time.Hour), func(c *Config) *time.Duration { return &c.Auth.AccessTokenLifetime }, "15m",
+			"How long an access token is good.", setting("access_token_lifetime")),
+		entry("auth.clock_leeway", durationOrNone(time.Second, 5*time.Minute), func(c *Config) *time.Duration { return &c.Auth.ClockLeeway }, "10s",
+			"How far the clocks of two servers may differ when the times in a token are checked."),
+		entry("auth.password_min_length", integer(8, 72), func(c *Config) *int { return &c.Auth.PasswordMinLength }, "12",
+			"Least number of characters of a password.", setting("password_min_length")),
+		entry("auth.password_require_uppercase", boolean(), func(c *Config) *bool { return &c.Auth.PasswordRequireUppercase }, "false",
+			"A password needs an upper-case letter.", setting("password_require_uppercase")),
+		entry("auth.password_require_lowercase", boolean(), func(c *Config) *bool { return &c.Auth.PasswordRequireLowercase }, "false",
+			"A password needs a lower-case letter.", setting("password_require_lowercase")),
+		entry("auth.password_require_number", boolean(), func(c *Config) *bool { return &c.Auth.PasswordRequireNumber }, "false",
+			"A password needs a digit.", setting("password_require_number")),
+		entry("auth.password_require_special", boolean(), func(c *Config) *bool { return &c.Auth.PasswordRequireSpecial }, "false",
+			"A password needs a character that is neither letter nor digit.", setting("password_require_special")),
+		entry("auth.password_bcrypt_cost", integer(10, 14), func(c *Config) *int { return &c.Auth.PasswordBcryptCost }, "10",
+			"Work factor of password hashes; each step doubles it. A hash of a lower cost is renewed at login.", setting("password_bcrypt_cost")),
+	}
+}
+
+func restOptions() []option {
+	return []option{
+		entry("rest.schemas", schemas(), func(c *Config) *[]string { return &c.REST.Schemas }, "public",
+			"Schemas that the data API exposes; the first is the default one."),
+		entry("rest.max_rows", integer[int64](0, 1<<31-1), func(c *Config) *int64 { return &c.REST.MaxRows }, "1000",
+			"Most rows of one answer. 0 is no limit."),
+		entry("rest.error_detail", oneOf(FullDetail, MessageDetail, CodeDetail), func(c *Config) *ErrorDetail { return &c.REST.ErrorDetail }, "message",
+			"How much of PostgreSQL's error text a client sees.", inDevelopment("full")),
+		entry("rest.statement_timeout", durationOrNone(time.Millisecond, 24*time.Hour), func(c *Config) *time.Duration { return &c.REST.StatementTimeout }, "0",
+			"Longest statement of a data request. 0 is the default of the database login."),
+	}
+}
+
+func rateLimitingOptions() []option {
+	return []option{
+		entry("rate_limiting.enabled", boolean(), func(c *Config) *bool { return &c.RateLimiting.Enabled }, "false",
+			"Limit how often a client may call.", pending),
+		entry("rate_limiting.per_minute", integer[int64](0, maxLimit), func(c *Config) *int64 { return &c.RateLimiting.PerMinute }, "0",
+			"Requests a minute of one subject: API key, else user, else address. 0 is no limit.", pending),
+		entry("rate_limiting.per_hour", integer[int64](0, maxLimit), func(c *Config) *int64 { return &c.RateLimiting.PerHour }, "0",
+			"The same for an hour.", pending),
+		entry("rate_limiting.endpoints", endpointLimits(), func(c *Config) *[]EndpointLimit { return &c.RateLimiting.Endpoints }, "",
+			"Limits of their own for single paths; without `method` for every method.", pending),
+	}
+}
+
+func loggingOptions() []option {
+	return []option{
+		entry("logging.level", logLevel(), func(c *Config) *slog.Level { return &c.Logging.Level }, "info",
+			"Least severity that is logged."),
+		entry("logging.format", oneOf("json", "text"), func(c *Config) *string { return &c.Logging.Format }, "json",
+			"Form of the log.", inDevelopment("text")),
+		entry("logging.audit_enabled", boolean(), func(c *Config) *bool { return &c.Logging.AuditEnabled }, "true",
+			"Write the audit log. It is always written to `audit.log` in the database, whatever stands here.", pending),
+		entry("logging.audit_log_file", textKind("path"), func(c *Config) *string { return &c.Logging.AuditLogFile }, "",
+			"Also append the audit log to this file, one JSON object a line.", pending),
+	}
+}
+
+func monitoringOptions() []option {
+	return []option{
+		entry("monitoring.alerts", alerts(), func(c *Config) *[]Alert { return &c.Monitoring.Alerts }, "",
+			"Alert rules; `condition` like `failed_logins > 10 in 5m`, `action` one of `notify_admin`, `rate_limit`, `block`.", pending),
+	}
+}
