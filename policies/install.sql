@@ -27,3 +27,7 @@ set local lock_timeout = '2s';
 \ir fluxbase.sql
 --*/}}
 --{{"\n"}}{{ template "fluxbase.sql" . }}
+--{{/*
+\ir checksum.sql
+--*/}}
+--{{"\n"}}{{ template "checksum.sql" . }}

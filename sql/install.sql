@@ -139,3 +139,7 @@ set local lock_timeout = '5s';
 \ir server/install_state.sql
 --*/}}
 --{{"\n"}}{{ template "server/install_state.sql" . }}
+--{{/*
+\ir checksum.sql
+--*/}}
+--{{"\n"}}{{ template "checksum.sql" . }}

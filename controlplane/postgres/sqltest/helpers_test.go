@@ -1,0 +1,117 @@
+package sqltest
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/wayli-app/fluxbase/controlplane/postgres/pgtest"
+)
+
+var update = flag.Bool("update", false, "write the golden files anew")
+
+func TestMain(m *testing.M) {
+	flag.Parse()
+	pgtest.Main(m)
+}
+
+const password = "tram umbrella night"
+
+// one returns the only column of the only row.
+func one[T any](t *testing.T, conn *pgx.Conn, sql string, args ...any) T {
+	t.Helper()
+	rows, err := conn.Query(t.Context(), sql, args...)
+	if err == nil {
+		var value T
+		if value, err = pgx.CollectExactlyOneRow(rows, pgx.RowTo[T]); err == nil {
+			return value
+		}
+	}
+	t.Fatalf("%s: %v", firstLine(sql), describe(err))
+	panic("unreachable")
+}
+
+func exec(t *testing.T, conn *pgx.Conn, sql string, args ...any) {
+	t.Helper()
+	if _, err := conn.Exec(t.Context(), sql, args...); err != nil {
+		t.Fatalf("%s: %v", firstLine(sql), describe(err))
+	}
+}
+
+// refused wants the SQLSTATE and, when given, each text somewhere in message, detail and hint.
+func refused(t *testing.T, conn *pgx.Conn, sqlstate string, texts []string, sql string, args ...any) {
+	t.Helper()
+	_, err := conn.Exec(t.Context(), sql, args...)
+	var pe *pgconn.PgError
+	if !errors.As(err, &pe) || pe.Code != sqlstate {
+		t.Errorf("%s %v: got %v, want SQLSTATE %s", firstLine(sql), args, describe(err), sqlstate)
+		return
+	}
+	for _, text := range texts {
+		if !strings.Contains(pe.Message+"\n"+pe.Detail+"\n"+pe.Hint, text) {
+			t.Errorf("%s %v: no %q in %s", firstLine(sql), args, text, describe(err))
+		}
+	}
+}
+
+func describe(err error) string {
+	var pe *pgconn.PgError
+	if errors.As(err, &pe) {
+		return fmt.Sprintf("%s %s (detail %q, hint %q, where %q)", pe.Code, pe.Message, pe.Detail, pe.Hint, pe.Where)
+	}
+	return fmt.Sprint(err)
+}
+
+// newUser makes a confirmed user with a password.
+func newUser(t *testing.T, admin *pgx.Conn, email string) uuid.UUID {
+	t.Helper()
+	return one[uuid.UUID](t, admin, `select auth.create_user(p_email => $1, p_password => $2)`, email, password)
+}
+
+// newSession puts a living session into the table, as auth.issue_session does.
+func newSession(t *testing.T, super *pgx.Conn, user uuid.UUID) uuid.UUID {
+	t.Helper()
+	return one[uuid.UUID](t, super,
+		`insert into auth.sessions (user_id, expires_at) values ($1, now() + interval '1 hour') returning id`, user)
+}
+
+// audited counts the rows of an action.
+func audited(t *testing.T, super *pgx.Conn, action string) int {
+	t.Helper()
+	return one[int](t, super, `select count(*)::int from audit.log where action = $1`, action)
+}
+
+// firstLine keeps messages readable.
+func firstLine(sql string) string {
+	line, _, _ := strings.Cut(strings.TrimSpace(sql), "\n")
+	return line
+}
+
+// inTx runs statements in a transaction that is rolled back.
+func inTx(t *testing.T, conn *pgx.Conn, fn func()) {
+	t.Helper()
+	exec(t, conn, `begin`)
+	fn()
+	exec(t, conn, `rollback`)
+}
+
+// role creates a role of the cluster that goes when the test ends, and returns its name.
+func role(t *testing.T, super *pgx.Conn, name, options string) string {
+	t.Helper()
+	name = fmt.Sprintf("sqltest_%d_%s", os.Getpid(), name)
+	exec(t, super, `create role `+name+` `+options)
+	t.Cleanup(func() {
+		if _, err := super.Exec(context.Background(), `drop owned by `+name+`; drop role `+name); err != nil {
+			t.Errorf("drop role %s: %v", name, err)
+		}
+	})
+	return name
+}
