@@ -1,0 +1,91 @@
+package authn
+
+import (
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+)
+
+// The entry points that this package calls. Each returns jsonb with a status.
+const (
+	sqlAPIKey      = `select fluxbase.api_key(p_key_hash => $1)`
+	sqlLoginBegin  = `select fluxbase.login_begin(p_email => $1)`
+	sqlLoginFinish = `select fluxbase.login_finish(p_email => $1, p_user_id => $2, p_encrypted_password => $3, p_matched => $4,` +
+		` p_new_hash => $5, p_session_id => $6, p_refresh_hash => $7, p_jti => $8, p_user_agent => $9)`
+	sqlSignup = `select fluxbase.signup(p_email => $1, p_encrypted_password => $2, p_user_metadata => $3,` +
+		` p_session_id => $4, p_refresh_hash => $5, p_jti => $6, p_user_agent => $7)`
+	sqlRefresh = `select fluxbase.refresh(p_session_id => $1, p_generation => $2, p_token_hash => $3,` +
+		` p_child_hash => $4, p_jti => $5)`
+	sqlLogout        = `select fluxbase.logout(p_scope => $1, p_token_expires_at => $2)`
+	sqlUser          = `select fluxbase.user()`
+	sqlUserUpdate    = `select fluxbase.user_update(p_email => $1, p_encrypted_password => $2, p_user_metadata => $3)`
+	sqlSessions      = `select fluxbase.sessions()`
+	sqlSessionRevoke = `select fluxbase.session_revoke(p_session_id => $1)`
+)
+
+// answer is what entry points return; each fills in its own part.
+type answer struct {
+	Status            string          `json:"status"`
+	UserID            uuid.UUID       `json:"user_id"`
+	EncryptedPassword string          `json:"encrypted_password"`
+	Session           *session        `json:"session"`
+	User              json.RawMessage `json:"user"`
+	Sessions          json.RawMessage `json:"sessions"`
+}
+
+// session is a session that was just issued or refreshed.
+type session struct {
+	ID         uuid.UUID       `json:"session_id"`
+	Generation int64           `json:"generation"`
+	JTI        uuid.UUID       `json:"jti"`
+	Claims     json.RawMessage `json:"claims"`
+	User       json.RawMessage `json:"user"`
+}
+
+const statusOK = "ok"
+
+// readAnswer decodes an answer. A status other than ok comes back as an error: the refusal that it stands for, or,
+// when it stands for none, one for the log.
+func readAnswer(text []byte) (*answer, error) {
+	a := new(answer)
+	if err := json.Unmarshal(text, a); err != nil {
+		return nil, fmt.Errorf("unexpected answer of an entry point: %w", err)
+	}
+	if a.Status == statusOK {
+		return a, nil
+	}
+	if refusal, ok := statusErrors[a.Status]; ok {
+		return a, refusal
+	}
+	return a, fmt.Errorf("unexpected status %q of an entry point", a.Status)
+}
+
+// The arguments of entry points, in PostgreSQL's text format.
+
+func byteaArg(b []byte) []byte { return hex.AppendEncode([]byte(`\x`), b) }
+
+func uuidArg(id uuid.UUID) []byte { return []byte(id.String()) }
+
+func boolArg(b bool) []byte { return strconv.AppendBool(nil, b) }
+
+func intArg(n int64) []byte { return strconv.AppendInt(nil, n, 10) }
+
+func timeArg(unix int64) []byte { return time.Unix(unix, 0).UTC().AppendFormat(nil, time.RFC3339) }
+
+// optionalArg is NULL for the empty string.
+func optionalArg(s string) []byte {
+	if s == "" {
+		return nil
+	}
+	return []byte(s)
+}
+
+// printableArg is for texts that no decoder has checked: headers. What PostgreSQL cannot store is left out.
+func printableArg(s string) []byte {
+	return optionalArg(strings.ReplaceAll(strings.ToValidUTF8(s, ""), "\x00", ""))
+}

@@ -1,0 +1,145 @@
+package authn
+
+import (
+	"encoding/json"
+	"net/http"
+	"strconv"
+	"time"
+)
+
+// Error is a refusal as a client sees it. Two values with the same fields give the same bytes.
+type Error struct {
+	Status  int    // of HTTP
+	Code    string // error code of Supabase Auth, or one of ours in the same style
+	Message string // for people
+
+	// DataCode is what the data API says in place of Code: the code of PostgREST, where it has one.
+	DataCode string
+	// Reasons says which rules of the password policy were broken; of weak_password only.
+	Reasons []string
+	// RetryAfter asks the client to wait, in whole seconds; 0 is no header.
+	RetryAfter time.Duration
+	// Challenge is the parameter list of WWW-Authenticate: Bearer (RFC 6750 section 3), empty without.
+	Challenge string
+}
+
+// Error returns code and message.
+func (e *Error) Error() string { return e.Code + ": " + e.Message }
+
+// The API version from which the code of an error is a text under "code", and its two headers.
+const (
+	versionHeader = "X-Supabase-Api-Version"
+	apiVersion    = "2024-01-01"
+)
+
+// errorBody is an error from apiVersion on, legacyBody is one before it.
+type (
+	errorBody struct {
+		Code         string        `json:"code"`
+		Message      string        `json:"message"`
+		WeakPassword *weakPassword `json:"weak_password,omitempty"`
+	}
+	legacyBody struct {
+		Code         int           `json:"code"`
+		ErrorCode    string        `json:"error_code"`
+		Message      string        `json:"msg"`
+		WeakPassword *weakPassword `json:"weak_password,omitempty"`
+	}
+	weakPassword struct {
+		Reasons []string `json:"reasons"`
+	}
+)
+
+// Write sends the error in the form that the version of the client's request asks for.
+func (e *Error) Write(w http.ResponseWriter, r *http.Request) {
+	var weak *weakPassword
+	if e.Reasons != nil {
+		weak = &weakPassword{Reasons: e.Reasons}
+	}
+	var body any = legacyBody{Code: e.Status, ErrorCode: e.Code, Message: e.Message, WeakPassword: weak}
+	if wantsCodes(r.Header.Get(versionHeader)) {
+		w.Header().Set(versionHeader, apiVersion)
+		body = errorBody{Code: e.Code, Message: e.Message, WeakPassword: weak}
+	}
+	e.WriteHeaders(w.Header())
+	WriteJSON(w, e.Status, body)
+}
+
+// WriteHeaders adds the headers that belong to the error whatever its body looks like.
+func (e *Error) WriteHeaders(h http.Header) {
+	if e.RetryAfter > 0 {
+		h.Set("Retry-After", strconv.Itoa(int((e.RetryAfter+time.Second-1)/time.Second)))
+	}
+	if e.Challenge != "" {
+		h.Set("WWW-Authenticate", "Bearer "+e.Challenge)
+	}
+}
+
+// wantsCodes reports whether a version is a date not before apiVersion; dates of this form sort as texts.
+func wantsCodes(version string) bool {
+	_, err := time.Parse(time.DateOnly, version)
+	return err == nil && version >= apiVersion
+}
+
+// WriteJSON sends a value of ours as a whole JSON document.
+func WriteJSON(w http.ResponseWriter, status int, v any) {
+	body, err := json.Marshal(v)
+	if err != nil {
+		panic(err) // a value of ours that JSON does not know is a mistake in this program
+	}
+	writeRaw(w, status, body)
+}
+
+// writeRaw sends a document that PostgreSQL or WriteJSON made.
+func writeRaw(w http.ResponseWriter, status int, body []byte) {
+	h := w.Header()
+	h.Set("Content-Type", "application/json; charset=utf-8")
+	h.Set("Content-Length", strconv.Itoa(len(body)))
+	w.WriteHeader(status)
+	_, _ = w.Write(body) // a client that went away is no error of ours
+}
+
+func badRequest(code, message string) *Error {
+	return &Error{Status: http.StatusBadRequest, Code: code, Message: message}
+}
+
+func unprocessable(code, message string) *Error {
+	return &Error{Status: http.StatusUnprocessableEntity, Code: code, Message: message}
+}
+
+// The refusals that do not depend on the request. Handlers return them as they are, so that equal cases answer equally.
+var (
+	errInvalidCredentials = badRequest("invalid_credentials", "Invalid login credentials")
+	errNoAuthorization    = &Error{Status: http.StatusUnauthorized, Code: "no_authorization",
+		Message: "This endpoint requires a Bearer token", Challenge: `realm="fluxbase"`}
+	errNotBearer = &Error{Status: http.StatusUnauthorized, Code: "no_authorization",
+		Message: "The Authorization header is not of the form Bearer <token>", Challenge: `realm="fluxbase"`, DataCode: "PGRST301"}
+	errBadToken = &Error{Status: http.StatusUnauthorized, Code: "bad_jwt",
+		Message: "invalid JWT: unable to parse or verify signature", Challenge: `error="invalid_token"`, DataCode: "PGRST301"}
+	errExpiredToken = &Error{Status: http.StatusUnauthorized, Code: "bad_jwt",
+		Message: "invalid JWT: token is expired", Challenge: `error="invalid_token", error_description="JWT expired"`, DataCode: "PGRST303"}
+	errInvalidKey = &Error{Status: http.StatusUnauthorized, Code: "invalid_api_key",
+		Message: "The API key is unknown, revoked or expired", Challenge: `error="invalid_token"`}
+	errSessionNotFound = &Error{Status: http.StatusUnauthorized, Code: "session_not_found",
+		Message: "Session from session_id claim in JWT does not exist", Challenge: `error="invalid_token"`}
+	errRefreshNotFound = badRequest("refresh_token_not_found", "Invalid Refresh Token: Refresh Token Not Found")
+	errBusy            = &Error{Status: http.StatusServiceUnavailable, Code: "unexpected_failure",
+		Message: "The server is busy, try again", RetryAfter: time.Second}
+)
+
+// statusErrors are the failures that entry points return as their status, where one status always means one answer.
+var statusErrors = map[string]*Error{
+	"invalid_credentials":        errInvalidCredentials,
+	"email_not_confirmed":        badRequest("email_not_confirmed", "Email not confirmed"),
+	"signup_disabled":            unprocessable("signup_disabled", "Signups not allowed for this instance"),
+	"user_already_exists":        unprocessable("user_already_exists", "User already registered"),
+	"email_exists":               unprocessable("email_exists", "A user with this email address has already been registered"),
+	"email_provider_disabled":    unprocessable("email_provider_disabled", "The e-mail address cannot be changed while it would need a confirmation"),
+	"validation_failed":          badRequest("validation_failed", "Unable to validate email address: invalid format"),
+	"refresh_token_not_found":    errRefreshNotFound,
+	"refresh_token_already_used": badRequest("refresh_token_already_used", "Invalid Refresh Token: Already Used"),
+	"session_expired":            badRequest("session_expired", "Invalid Refresh Token: Session Expired"),
+	"session_not_found":          errSessionNotFound,
+	"user_banned":                badRequest("user_banned", "Invalid Refresh Token: User Banned"),
+	"user_not_found":             errSessionNotFound,
+}

@@ -1,0 +1,150 @@
+package authn
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/labstack/echo/v4"
+
+	"github.com/wayli-app/fluxbase/controlplane/gateway"
+	"github.com/wayli-app/fluxbase/controlplane/password"
+	"github.com/wayli-app/fluxbase/controlplane/token"
+)
+
+// Signer makes access tokens; [token.Signer] is one.
+type Signer interface {
+	Sign(claims []byte, jti uuid.UUID, lifetime time.Duration) (text string, expiresAt int64, err error)
+}
+
+// RefreshTokens makes and reads refresh tokens; [token.RefreshTokens] does.
+type RefreshTokens interface {
+	Mint(session uuid.UUID, generation int64) (text string, hash [sha256.Size]byte)
+	Parse(text string) (session uuid.UUID, generation int64, hash [sha256.Size]byte, err error)
+}
+
+// Hasher hashes and compares passwords; [password.Hasher] does. Compare must cost the same whether the hash is empty,
+// wrong or right, and both report [password.ErrBusy] instead of queueing without end.
+type Hasher interface {
+	Hash(ctx context.Context, password string) (string, error)
+	Compare(ctx context.Context, hash, password string) (matched, rehash bool, err error)
+}
+
+// Config is what a Handler works with. All fields are needed.
+type Config struct {
+	Gate     *Gate
+	Entries  Entries
+	Signer   Signer
+	Refresh  RefreshTokens
+	Hasher   Hasher
+	Policy   func(password, email string) []Violation // rules that a new password breaks, none when it is good
+	Settings func() Settings                          // as they are now
+	Origin   func(echo.Context) Origin
+	Version  string // of this program, for health
+}
+
+// Violation is a broken rule of the password policy.
+type Violation struct {
+	Reason  string // in the words of Supabase Auth: length, characters or pwned
+	Message string // for people: a sentence without the password
+}
+
+// Handler serves the auth routes. It is safe for concurrent use.
+type Handler struct{ Config }
+
+// New makes a handler.
+func New(c Config) *Handler { return &Handler{c} }
+
+// Router is the part of echo.Echo and echo.Group that Mount uses.
+type Router interface {
+	Add(method, path string, handler echo.HandlerFunc, middleware ...echo.MiddlewareFunc) *echo.Route
+}
+
+// Mount adds the routes below the router's prefix.
+func (h *Handler) Mount(r Router) {
+	r.Add(http.MethodGet, "/health", h.Health)
+	r.Add(http.MethodGet, "/settings", h.PublicSettings)
+	r.Add(http.MethodPost, "/signup", h.Signup)
+	r.Add(http.MethodPost, "/token", h.Token)
+	r.Add(http.MethodPost, "/login", h.Login)
+	r.Add(http.MethodPost, "/refresh", h.RefreshSession)
+	r.Add(http.MethodPost, "/logout", h.Logout)
+	r.Add(http.MethodGet, "/user", h.User)
+	r.Add(http.MethodPut, "/user", h.UpdateUser)
+	r.Add(http.MethodGet, "/sessions", h.Sessions)
+	r.Add(http.MethodDelete, "/sessions/:id", h.RevokeSession)
+}
+
+// call calls an entry point and returns its answer, which is there whenever the error is a refusal.
+func (h *Handler) call(c echo.Context, caller gateway.Caller, sql string, args ...[]byte) (*answer, error) {
+	text, err := h.Entries.Entry(c.Request().Context(), caller, sql, args)
+	if err != nil {
+		return nil, err
+	}
+	return readAnswer(text)
+}
+
+// tokenResponse is what a client gets for a session.
+type tokenResponse struct {
+	AccessToken  string          `json:"access_token"`
+	TokenType    string          `json:"token_type"`
+	ExpiresIn    int64           `json:"expires_in"`
+	ExpiresAt    int64           `json:"expires_at"`
+	RefreshToken string          `json:"refresh_token"`
+	User         json.RawMessage `json:"user"`
+}
+
+// sendSession signs the access token of a session and answers with it. The refresh token is made from session and
+// generation, so the answer to a repeated refresh is the child that exists already.
+func (h *Handler) sendSession(c echo.Context, s *session) error {
+	if s == nil {
+		return errors.New("the answer of an entry point has no session")
+	}
+	lifetime := h.Settings().AccessTokenLifetime
+	access, expiresAt, err := h.sign(s, lifetime)
+	if err != nil {
+		return err
+	}
+	refresh, _ := h.Refresh.Mint(s.ID, s.Generation)
+	WriteJSON(c.Response(), http.StatusOK, tokenResponse{
+		AccessToken:  access,
+		TokenType:    "bearer",
+		ExpiresIn:    int64(lifetime / time.Second),
+		ExpiresAt:    expiresAt,
+		RefreshToken: refresh,
+		User:         s.User,
+	})
+	return nil
+}
+
+// sign leaves user_metadata out of a token that would be too large with it: what users may write without limit must
+// not lock them out. The user object of the answer has it in any case.
+func (h *Handler) sign(s *session, lifetime time.Duration) (text string, expiresAt int64, err error) {
+	text, expiresAt, err = h.Signer.Sign(s.Claims, s.JTI, lifetime)
+	if !errors.Is(err, token.ErrTooLarge) {
+		return text, expiresAt, err
+	}
+	var claims map[string]json.RawMessage
+	if err := json.Unmarshal(s.Claims, &claims); err != nil {
+		return "", 0, fmt.Errorf("claims of the session: %w", err)
+	}
+	claims["user_metadata"] = json.RawMessage("{}")
+	shorter, err := json.Marshal(claims)
+	if err != nil {
+		return "", 0, fmt.Errorf("claims of the session: %w", err)
+	}
+	return h.Signer.Sign(shorter, s.JTI, lifetime)
+}
+
+// hashError translates what the hasher reports; everything that is not a refusal stays what it is.
+func hashError(err error) error {
+	if errors.Is(err, password.ErrBusy) || errors.Is(err, password.ErrClosed) {
+		return errBusy
+	}
+	return err
+}

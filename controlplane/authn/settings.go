@@ -1,0 +1,34 @@
+package authn
+
+import (
+	"encoding/json"
+	"fmt"
+	"time"
+)
+
+// Settings are those of the database's settings that this package acts on itself.
+type Settings struct {
+	SignupEnabled       bool
+	SignupAutoconfirm   bool
+	AccessTokenLifetime time.Duration
+}
+
+// ParseSettings reads the answer of fluxbase.settings(). A setting that is missing is an error: nothing is assumed.
+func ParseSettings(text []byte) (Settings, error) {
+	var s struct {
+		SignupEnabled       *bool  `json:"signup_enabled"`
+		SignupAutoconfirm   *bool  `json:"signup_autoconfirm"`
+		AccessTokenLifetime *int64 `json:"access_token_lifetime"` // seconds
+	}
+	if err := json.Unmarshal(text, &s); err != nil {
+		return Settings{}, fmt.Errorf("read settings: %w", err)
+	}
+	if s.SignupEnabled == nil || s.SignupAutoconfirm == nil || s.AccessTokenLifetime == nil {
+		return Settings{}, fmt.Errorf("read settings: signup_enabled, signup_autoconfirm or access_token_lifetime is missing")
+	}
+	return Settings{
+		SignupEnabled:       *s.SignupEnabled,
+		SignupAutoconfirm:   *s.SignupAutoconfirm,
+		AccessTokenLifetime: time.Duration(*s.AccessTokenLifetime) * time.Second,
+	}, nil
+}

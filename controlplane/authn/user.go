@@ -1,0 +1,113 @@
+package authn
+
+import (
+	"net/http"
+
+	"github.com/google/uuid"
+	"github.com/labstack/echo/v4"
+)
+
+// Logout ends sessions of the caller: this one (local), all others (others) or all (global, the default).
+func (h *Handler) Logout(c echo.Context) error {
+	caller, access, err := h.Gate.Session(c.Request(), h.Origin(c))
+	if err != nil {
+		return err
+	}
+	scope := c.QueryParam("scope")
+	switch scope {
+	case "":
+		scope = "global"
+	case "global", "local", "others":
+	default:
+		return badRequest("validation_failed", "Unsupported logout scope; it is local, others or global")
+	}
+	if _, err := h.call(c, caller, sqlLogout, []byte(scope), timeArg(access.ExpiresAt)); err != nil {
+		return err
+	}
+	return c.NoContent(http.StatusNoContent)
+}
+
+// User answers with the signed-in user.
+func (h *Handler) User(c echo.Context) error {
+	caller, _, err := h.Gate.Session(c.Request(), h.Origin(c))
+	if err != nil {
+		return err
+	}
+	a, err := h.call(c, caller, sqlUser)
+	if err != nil {
+		return err
+	}
+	writeRaw(c.Response(), http.StatusOK, a.User)
+	return nil
+}
+
+// UpdateUser changes address, password or metadata of the signed-in user.
+func (h *Handler) UpdateUser(c echo.Context) error {
+	caller, access, err := h.Gate.Session(c.Request(), h.Origin(c))
+	if err != nil {
+		return err
+	}
+	b, err := readBody(c, updateMembers)
+	if err != nil {
+		return err
+	}
+	if text(b.Phone) != "" {
+		return badRequest("phone_provider_disabled", "Phone logins are disabled")
+	}
+	metadata, err := b.metadata()
+	if err != nil {
+		return err
+	}
+	email, hash := text(b.Email), ""
+	if secret := text(b.Password); secret != "" {
+		owner := email
+		if owner == "" {
+			owner = access.Email
+		}
+		if hash, err = h.hashNew(c.Request().Context(), secret, owner); err != nil {
+			return err
+		}
+	}
+	a, err := h.call(c, caller, sqlUserUpdate, optionalArg(email), optionalArg(hash), metadata)
+	if err != nil {
+		return err
+	}
+	writeRaw(c.Response(), http.StatusOK, a.User)
+	return nil
+}
+
+// Sessions lists the living sessions of the signed-in user.
+func (h *Handler) Sessions(c echo.Context) error {
+	caller, _, err := h.Gate.Session(c.Request(), h.Origin(c))
+	if err != nil {
+		return err
+	}
+	a, err := h.call(c, caller, sqlSessions)
+	if err != nil {
+		return err
+	}
+	writeRaw(c.Response(), http.StatusOK, a.Sessions)
+	return nil
+}
+
+// RevokeSession ends one of the caller's own sessions. Anybody else's does not exist.
+func (h *Handler) RevokeSession(c echo.Context) error {
+	caller, _, err := h.Gate.Session(c.Request(), h.Origin(c))
+	if err != nil {
+		return err
+	}
+	notFound := &Error{Status: http.StatusNotFound, Code: "session_not_found", Message: "No such session"}
+	given := c.Param("id")
+	id, err := uuid.Parse(given)
+	if err != nil || id.String() != given {
+		return notFound
+	}
+	a, err := h.call(c, caller, sqlSessionRevoke, uuidArg(id))
+	switch {
+	case a != nil && a.Status == "session_not_found":
+		return notFound
+	case err != nil:
+		return err
+	}
+	return c.NoContent(http.StatusNoContent)
+}

@@ -1,0 +1,78 @@
+package server
+
+import (
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/labstack/echo/v4"
+
+	"github.com/wayli-app/fluxbase/controlplane/authn"
+)
+
+// The two names of each API: ours and the one that clients of Supabase use.
+var (
+	authPrefixes = []string{"/api/v1/auth", "/auth/v1"}
+	dataPrefixes = []string{"/api/v1/rest", "/rest/v1"}
+)
+
+// methods that may come to a table or a function; which of them fit is the data API's business.
+var dataMethods = []string{
+	http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPatch, http.MethodPut, http.MethodDelete, http.MethodOptions,
+}
+
+// routes assembles the HTTP side.
+func (s *Server) routes() http.Handler {
+	e := echo.New()
+	e.HTTPErrorHandler = s.fail
+	e.IPExtractor = echo.ExtractIPDirect()
+	e.Use(s.observe)
+
+	for _, prefix := range authPrefixes {
+		s.auth.Mount(e.Group(prefix, noStore, withRequestID))
+	}
+	for _, prefix := range dataPrefixes {
+		e.Match(dataMethods, prefix+"/:name", s.serveTable)
+		e.Match(dataMethods, prefix+"/rpc/:name", s.serveFunction)
+	}
+	e.GET("/healthz", s.health)
+	e.GET("/readyz", s.readyz)
+	e.GET("/.well-known/security.txt", s.securityText)
+	return s.prepare(e)
+}
+
+// noStore keeps tokens and personal data out of caches.
+func noStore(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		c.Response().Header().Set("Cache-Control", "no-store")
+		return next(c)
+	}
+}
+
+func (s *Server) serveTable(c echo.Context) error {
+	return s.serveData(c, s.data.ServeTable)
+}
+
+func (s *Server) serveFunction(c echo.Context) error {
+	return s.serveData(c, s.data.ServeRPC)
+}
+
+func (s *Server) serveData(c echo.Context, serve func(w http.ResponseWriter, r *http.Request, name string)) error {
+	name, err := lastSegment(c.Request().URL)
+	if err != nil {
+		return &authn.Error{Status: http.StatusBadRequest, Code: "validation_failed", Message: "The path is not well-formed"}
+	}
+	caller, err := s.gate.Caller(c.Request(), origin(c))
+	if err != nil {
+		return err
+	}
+	serve(c.Response(), withCaller(c.Request(), &caller), name)
+	return nil
+}
+
+// lastSegment is the decoded last part of the path. The router decodes a path or leaves it as it is, depending on what
+// is in it.
+func lastSegment(u *url.URL) (string, error) {
+	path := u.EscapedPath()
+	return url.PathUnescape(path[strings.LastIndexByte(path, '/')+1:])
+}

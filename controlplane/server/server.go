@@ -1,0 +1,300 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/wayli-app/fluxbase/controlplane/authn"
+	"github.com/wayli-app/fluxbase/controlplane/config"
+	"github.com/wayli-app/fluxbase/controlplane/gateway"
+	"github.com/wayli-app/fluxbase/controlplane/password"
+	"github.com/wayli-app/fluxbase/controlplane/rest"
+	"github.com/wayli-app/fluxbase/controlplane/token"
+)
+
+// Options are what a server is made of.
+type Options struct {
+	Config  *config.Config
+	Files   fs.FS            // the SQL trees of this build, to compare the database with
+	Logger  *slog.Logger     // default slog.Default()
+	Clock   func() time.Time // default time.Now
+	Version string           // of this program
+
+	// AllowPrivilegedLogins turns the refusal of logins with too many rights into a warning. For development only.
+	AllowPrivilegedLogins bool
+	// Dial replaces how the pools reach PostgreSQL; nil is the gateway's own way.
+	Dial pgconn.DialFunc
+}
+
+// Server is one running server. Its methods may be called from several goroutines.
+type Server struct {
+	config  *config.Config
+	files   fs.FS
+	log     *slog.Logger
+	clock   func() time.Time
+	gateway *gateway.Gateway
+	hasher  *password.Hasher
+	gate    *authn.Gate
+	auth    *authn.Handler
+	catalog *rest.Cache
+	data    *rest.Handler
+	handler http.Handler
+
+	codes    codes
+	settings atomic.Pointer[settings]
+	ready    readiness
+	draining atomic.Bool
+	closing  sync.Once
+}
+
+// New checks the database and opens everything that a server needs; [Server.Close] ends it. It refuses
+//
+//   - a configuration that asks for a protection which is not there yet;
+//   - a login that is a superuser, has BYPASSRLS, owns a table that would be served, or may become more than it should:
+//     the error holds the statements that mend it (see [ErrPrivilegedLogin]);
+//   - a database whose installation is not that of this build ([install.ErrNotReady]; the error names the command);
+//   - settings of the configuration that the database does not accept.
+func New(ctx context.Context, o Options) (*Server, error) {
+	if o.Config == nil || o.Files == nil {
+		return nil, errors.New("server: configuration or SQL files are missing")
+	}
+	s := &Server{config: o.Config, files: o.Files, log: o.Logger, clock: o.Clock}
+	if s.log == nil {
+		s.log = slog.Default()
+	}
+	if s.clock == nil {
+		s.clock = time.Now
+	}
+	if err := o.Config.ServeError(); err != nil {
+		return nil, err
+	}
+	if err := s.checkDatabase(ctx, o.AllowPrivilegedLogins); err != nil {
+		return nil, err
+	}
+	if err := s.open(ctx, o); err != nil {
+		s.Close(ctx)
+		return nil, err
+	}
+	return s, nil
+}
+
+// open makes all parts. What it has opened is closed by Close, also after an error.
+func (s *Server) open(ctx context.Context, o Options) (err error) {
+	db := s.config.Database
+	s.gateway, err = gateway.Open(ctx, gateway.Config{
+		API:            gateway.PoolConfig{URL: db.URL.Reveal(), Size: db.Connections()},
+		Service:        gateway.PoolConfig{URL: db.ServiceURL.Reveal()},
+		Server:         gateway.PoolConfig{URL: db.ServerURL.Reveal()},
+		Pooler:         gateway.Pooler(db.Pooler),
+		AcquireTimeout: db.PoolTimeout,
+		Clock:          s.clock,
+		DialFunc:       o.Dial,
+	})
+	if err != nil {
+		return err
+	}
+	if s.hasher, err = password.New(password.Options{}); err != nil {
+		return err
+	}
+	if s.codes, err = s.readCodes(ctx); err != nil {
+		return err
+	}
+	if err := s.applySettings(ctx); err != nil {
+		return err
+	}
+	if err := s.reloadSettings(ctx); err != nil {
+		return err
+	}
+	if err := s.openAuth(o.Version); err != nil {
+		return err
+	}
+	if err := s.openData(ctx); err != nil {
+		return err
+	}
+	s.handler = s.routes()
+	return nil
+}
+
+// maxTokenLifetime is the greatest value that the setting access_token_lifetime can have.
+const maxTokenLifetime = 24 * time.Hour
+
+func (s *Server) openAuth(version string) error {
+	a := s.config.Auth
+	secret, err := token.NewSecret(a.JWTSecret.Reveal())
+	if err != nil {
+		return err
+	}
+	key, err := token.HMACKey("", secret)
+	if err != nil {
+		return err
+	}
+	ring, err := token.NewKeyRing(key)
+	if err != nil {
+		return err
+	}
+	rules := token.Rules{Issuer: a.JWTIssuer, Audience: a.JWTAudience, MaxLifetime: maxTokenLifetime, Leeway: a.ClockLeeway}
+	verifier, err := token.NewVerifier(ring, rules, s.clock)
+	if err != nil {
+		return err
+	}
+	signer, err := token.NewSigner(ring, rules, s.clock)
+	if err != nil {
+		return err
+	}
+	refresh, err := token.NewRefreshTokens(secret)
+	if err != nil {
+		return err
+	}
+	s.gate = authn.NewGate(verifier, s.gateway, s.clock)
+	s.auth = authn.New(authn.Config{
+		Gate:     s.gate,
+		Entries:  s.gateway,
+		Signer:   signer,
+		Refresh:  refresh,
+		Hasher:   s.hasher,
+		Policy:   func(password, email string) []authn.Violation { return s.settings.Load().violations(password, email) },
+		Settings: func() authn.Settings { return s.settings.Load().auth },
+		Origin:   origin,
+		Version:  version,
+	})
+	return nil
+}
+
+func (s *Server) openData(ctx context.Context) (err error) {
+	r := s.config.REST
+	s.catalog = rest.NewCache(func(ctx context.Context) (*rest.Catalog, error) {
+		return rest.Load(ctx, s.gateway, r.Schemas)
+	}, s.clock)
+	if err := s.catalog.Reload(ctx); err != nil {
+		return err
+	}
+	s.data, err = rest.New(rest.Config{
+		Gateway: limitedGateway{s.gateway, r.StatementTimeout},
+		Cache:   s.catalog,
+		Caller:  callerOf,
+		Refused: s.refused,
+		Limits:  rest.Limits{Body: s.config.Server.MaxBodyBytes},
+		Detail:  rest.Detail(r.ErrorDetail),
+		Logger:  s.log,
+	})
+	return err
+}
+
+// limitedGateway gives every statement of the data API the configured time.
+type limitedGateway struct {
+	*gateway.Gateway
+	timeout time.Duration
+}
+
+// Query is that of the gateway, with the time limit added.
+func (g limitedGateway) Query(ctx context.Context, caller gateway.Caller, st gateway.Statement, o gateway.QueryOptions,
+	fn func(row [][]byte) error) error {
+	if o.StatementTimeout == 0 {
+		o.StatementTimeout = g.timeout
+	}
+	return g.Gateway.Query(ctx, caller, st, o, fn)
+}
+
+// Handler returns the HTTP side alone. Without Run nobody follows changes of settings and tables.
+func (s *Server) Handler() http.Handler { return s.handler }
+
+// RecommendedMaxProcs is what to set runtime.GOMAXPROCS to while the server runs; see [password.Hasher].
+func (s *Server) RecommendedMaxProcs() int { return s.hasher.RecommendedMaxProcs() }
+
+// Run listens where the configuration says and serves until ctx ends.
+func (s *Server) Run(ctx context.Context) error {
+	listener, err := s.Listen(ctx)
+	if err != nil {
+		return err
+	}
+	return s.Serve(ctx, listener)
+}
+
+// Listen opens the port of the configuration.
+func (s *Server) Listen(ctx context.Context) (net.Listener, error) {
+	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", s.config.Server.Listen)
+	if err != nil {
+		return nil, fmt.Errorf("server.listen: %w", err)
+	}
+	return listener, nil
+}
+
+// drainTime is how long connections that are kept alive may send one more request after the signal to stop; the answer
+// then tells the client to close.
+const drainTime = 300 * time.Millisecond
+
+// Serve serves on a listener until ctx ends, then finishes the requests in flight and closes the pools. It returns nil
+// after an orderly end, and an error when requests had to be cut after shutdown_timeout.
+func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
+	c := s.config.Server
+	web := &http.Server{
+		Handler:           s.handler,
+		ReadTimeout:       c.ReadTimeout,
+		ReadHeaderTimeout: c.ReadHeaderTimeout,
+		WriteTimeout:      c.WriteTimeout,
+		IdleTimeout:       c.IdleTimeout,
+		MaxHeaderBytes:    int(c.MaxHeaderBytes),
+		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelWarn),
+	}
+	background, stop := context.WithCancel(context.WithoutCancel(ctx))
+	var tasks sync.WaitGroup
+	tasks.Go(func() { s.follow(background) })
+	tasks.Go(func() { s.keepHouse(background) })
+
+	served := make(chan error, 1)
+	go func() { served <- web.Serve(listener) }()
+	var err error
+	select {
+	case err = <-served:
+	case <-ctx.Done():
+		err = s.shutDown(context.WithoutCancel(ctx), web, listener)
+	}
+	stop()
+	tasks.Wait()
+	closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+	defer cancel()
+	s.Close(closing)
+	return err
+}
+
+// shutDown ends serving. New connections are refused at once; those that are open may finish what they have sent.
+func (s *Server) shutDown(ctx context.Context, web *http.Server, listener net.Listener) error {
+	s.log.Info("stopping", "timeout", s.config.Server.ShutdownTimeout)
+	ctx, cancel := context.WithTimeout(ctx, s.config.Server.ShutdownTimeout)
+	defer cancel()
+	s.draining.Store(true)
+	_ = listener.Close()
+	select {
+	case <-time.After(drainTime):
+	case <-ctx.Done():
+	}
+	if err := web.Shutdown(ctx); err != nil && !errors.Is(err, net.ErrClosed) {
+		_ = web.Close()
+		return fmt.Errorf("requests were cut after shutdown_timeout: %w", err)
+	}
+	return nil
+}
+
+// Close releases what New has opened. Requests that still run are given until ctx ends. Serve calls it.
+func (s *Server) Close(ctx context.Context) {
+	s.closing.Do(func() {
+		if s.gateway != nil {
+			if err := s.gateway.Close(ctx); err != nil {
+				s.log.Warn("connections to the database were cut", "error", err)
+			}
+		}
+		if s.hasher != nil {
+			s.hasher.Close()
+		}
+	})
+}
