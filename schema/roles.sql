@@ -144,9 +144,8 @@ begin
     select 5, w.ord, true, format('grant connect on database %I to %I', current_database(), w.name)
     from wanted_role w
     where w.attributes like 'login%'
-      and not exists (select from pg_database d, aclexplode(coalesce(d.datacl, acldefault('d', d.datdba))) a
-                      where d.datname = current_database() and a.privilege_type = 'CONNECT'
-                        and (a.grantee = 0 or a.grantee = (select r.oid from pg_roles r where r.rolname = w.name)))
+      and not coalesce((select has_database_privilege(r.oid, current_database(), 'connect') from pg_roles r where r.rolname = w.name),
+                       has_database_privilege('public', current_database(), 'connect'))
     union all
     select 6, w.ord * 10 + s.ord, false, format('alter role %I set %s = %L', w.name, s.name, s.value)
     from wanted_role w cross join wanted_setting s
@@ -167,6 +166,13 @@ begin
         v_refused := v_refused or v_step.required;
     end;
   end loop;
+
+  -- A GRANT on the database by somebody who may not is only a warning.
+  v_refused := v_refused or exists (
+    select from pg_roles r
+    where (r.rolname = 'fluxbase_owner' and not has_database_privilege(r.oid, current_database(), 'create'))
+       or (r.rolname in ('fluxbase_api', 'fluxbase_service', 'fluxbase_server')
+           and not has_database_privilege(r.oid, current_database(), 'connect')));
 
   if v_refused then
     raise exception using errcode = '42501',

@@ -30,7 +30,8 @@ func run(ctx context.Context, args []string) int {
 		SilenceErrors: true,
 		SilenceUsage:  true,
 	}
-	root.AddCommand()
+	root.AddCommand(newMigrateCommand(), newPreflightCommand(), newUninstallCommand())
+	root.AddCommand(newServeCommand())
 	root.SetArgs(args)
 	err := root.ExecuteContext(ctx)
 	var code exitError

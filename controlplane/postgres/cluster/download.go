@@ -10,10 +10,14 @@ import (
 	embedded "github.com/fergusstrange/embedded-postgres"
 )
 
-// Download fetches prebuilt server binaries into dir, checks them against the published SHA-256 and returns them;
+// Download fetches prebuilt server binaries into dir, or to where Place says, checks them against the published SHA-256 and returns them;
 // a second call with the same dir only returns them. It fetches over the network: call it when Find found nothing and
 // the user agreed. The result is for development, not for production.
 func Download(ctx context.Context, dir string) (Binaries, error) {
+	dir, err := Place(dir)
+	if err != nil {
+		return Binaries{}, err
+	}
 	target := filepath.Join(dir, "postgresql")
 	bin := filepath.Join(target, "bin")
 	if b, err := At(ctx, bin); err == nil {

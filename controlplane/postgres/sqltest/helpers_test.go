@@ -8,6 +8,7 @@ import (
 	"os"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
@@ -114,4 +115,16 @@ func role(t *testing.T, super *pgx.Conn, name, options string) string {
 		}
 	})
 	return name
+}
+
+// waitForLock returns when a session of the database waits for a lock.
+func waitForLock(t *testing.T, conn *pgx.Conn) {
+	t.Helper()
+	deadline := time.Now().Add(10 * time.Second)
+	for !one[bool](t, conn, `select exists (select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock')`) {
+		if time.Now().After(deadline) {
+			t.Fatal("nobody waits for a lock")
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
 }

@@ -11,7 +11,7 @@ import (
 func TestSetSetting(t *testing.T) {
 	t.Parallel()
 	db := pgtest.Database(t)
-	admin, super := db.Conn(t, "installer"), db.Conn(t, "superuser")
+	admin, super := db.Conn(t, "fluxbase_admin"), db.Conn(t, "superuser")
 	for _, c := range []struct{ key, value, want string }{
 		{"password_min_length", " 15 ", "15"},
 		{"signup_enabled", "no", "false"},
@@ -68,7 +68,7 @@ func TestSetSetting(t *testing.T) {
 func TestSettingChangesAreAuditedAndAnnounced(t *testing.T) {
 	t.Parallel()
 	db := pgtest.Database(t)
-	admin, super, server := db.Conn(t, "installer"), db.Conn(t, "superuser"), db.Conn(t, "fluxbase_server")
+	admin, super, server := db.Conn(t, "fluxbase_admin"), db.Conn(t, "superuser"), db.Conn(t, "fluxbase_server")
 	exec(t, server, `listen fluxbase_settings`)
 	exec(t, admin, `select auth.set_setting('password_min_length', '14')`)
 	exec(t, admin, `select auth.set_setting('password_min_length', '14')`)
@@ -87,7 +87,7 @@ func TestSettingChangesAreAuditedAndAnnounced(t *testing.T) {
 func TestSettingsOfTheServer(t *testing.T) {
 	t.Parallel()
 	db := pgtest.Database(t)
-	admin, super, server := db.Conn(t, "installer"), db.Conn(t, "superuser"), db.Conn(t, "fluxbase_server")
+	admin, super, server := db.Conn(t, "fluxbase_admin"), db.Conn(t, "superuser"), db.Conn(t, "fluxbase_server")
 	apply := func(settings string) string {
 		t.Helper()
 		return string(one[json.RawMessage](t, server, `select fluxbase.apply_settings($1)`, settings))
@@ -143,7 +143,7 @@ func TestSettingsOfTheServer(t *testing.T) {
 func TestSettingDefinitionsLeaveValues(t *testing.T) {
 	t.Parallel()
 	db := pgtest.Database(t)
-	exec(t, db.Conn(t, "installer"), `select auth.set_setting('password_min_length', '20')`)
+	exec(t, db.Conn(t, "fluxbase_admin"), `select auth.set_setting('password_min_length', '20')`)
 	super := db.Conn(t, "superuser")
 	exec(t, super, `update auth.settings set description = 'old words', default_value = '9' where key = 'password_min_length'`)
 	install(t, db)

@@ -1,0 +1,384 @@
+package install_test
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/jackc/pgx/v5"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/wayli-app/fluxbase"
+	"github.com/wayli-app/fluxbase/controlplane/postgres/install"
+	"github.com/wayli-app/fluxbase/controlplane/postgres/pgtest"
+)
+
+var latest = install.Options{To: install.Latest}
+
+func exec1(t *testing.T, conn *pgx.Conn, sql string) {
+	t.Helper()
+	if _, err := conn.Exec(t.Context(), sql); err != nil {
+		t.Fatalf("%s: %v", sql, err)
+	}
+}
+
+func migrate(t *testing.T, conn *pgx.Conn) {
+	t.Helper()
+	if _, err := install.Migrate(t.Context(), conn, fluxbase.Files, latest); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// application is what a database may hold before we come: tables, data, and a version table of its own for tern.
+const application = `
+create table public.schema_version (version integer not null);
+insert into public.schema_version values (17);
+create table public.users (id bigint generated always as identity primary key, email text);
+insert into public.users (email) select 'user' || n from generate_series(1, 100) n;
+create function public.current_user_id() returns bigint language sql as 'select 1::bigint';`
+
+const applicationData = `select (select version from public.schema_version) * 1000 + (select count(*) from public.users)`
+
+// Whoever may install ends with the same catalog, and nothing in public is touched.
+func TestInstallers(t *testing.T) {
+	t.Parallel()
+	installed := make([][]string, 3)
+	t.Run("by", func(t *testing.T) {
+		for i, tc := range []struct{ name, attributes string }{
+			{"superuser", "superuser"},
+			{"owner with CREATEROLE", "createrole"},
+			{"plain owner after the DBA ran roles.sql", "nocreaterole"},
+		} {
+			t.Run(tc.name, func(t *testing.T) {
+				t.Parallel()
+				c := pgtest.Cluster(t, pgtest.Options{})
+				exec1(t, c.Superuser(t, "postgres"), `create role app login password 'app' `+tc.attributes)
+				exec1(t, c.Superuser(t, "postgres"), `create database shop owner app`)
+				conn := c.Conn(t, "app", "app", "shop")
+				exec1(t, conn, application)
+				super := c.Superuser(t, "shop")
+				before := public(snapshot(t, super, catalog))
+
+				if tc.attributes == "nocreaterole" {
+					wholeBefore, rolesBefore := snapshot(t, super, catalog), snapshot(t, super, roles)
+					_, err := install.Migrate(t.Context(), conn, fluxbase.Files, latest)
+					var refusal *install.Refusal
+					if !errors.As(err, &refusal) || !strings.Contains(refusal.Statements, "create role fluxbase_owner nologin") {
+						t.Fatalf("before the DBA came: %v", err)
+					}
+					differ(t, "a refused installation", wholeBefore, snapshot(t, super, catalog))
+					differ(t, "a refused installation", rolesBefore, snapshot(t, super, roles))
+					if out, err := psql(t, c.SuperuserURL("shop"), "-c", "set fluxbase.installer = 'app'", "-f", "schema/roles.sql"); err != nil {
+						t.Fatalf("%v: %s", err, out)
+					}
+				}
+				migrate(t, conn)
+				migrate(t, conn)
+
+				after := snapshot(t, super, catalog)
+				differ(t, "public", before, public(after))
+				var data int
+				if err := super.QueryRow(t.Context(), applicationData).Scan(&data); err != nil || data != 17100 {
+					t.Errorf("the application's data: %d, %v", data, err)
+				}
+				installed[i] = append(after, snapshot(t, super, roles)...)
+				for j, line := range installed[i] {
+					if strings.HasPrefix(line, "role app ") {
+						installed[i][j] = "role app"
+					}
+				}
+			})
+		}
+	})
+	differ(t, "owner with CREATEROLE", installed[0], installed[1])
+	differ(t, "plain owner", installed[0], installed[2])
+}
+
+// The library, the tern command and the printed script through psql end with the same catalog.
+func TestWays(t *testing.T) {
+	t.Parallel()
+	c := pgtest.Cluster(t, pgtest.Options{})
+	fresh := func(name string) string {
+		exec1(t, c.Superuser(t, "postgres"), `create database `+name)
+		return c.SuperuserURL(name)
+	}
+	fresh("library")
+	migrate(t, c.Superuser(t, "library"))
+	want := snapshot(t, c.Superuser(t, "library"), catalog)
+
+	t.Run("tern", func(t *testing.T) {
+		dsn := fresh("by_hand")
+		tern, err := ternBinary()
+		if err != nil {
+			t.Fatalf("%v: %s", err, tern)
+		}
+		if out, err := psql(t, dsn, "-f", "schema/roles.sql"); err != nil {
+			t.Fatalf("%v: %s", err, out)
+		}
+		for _, args := range [][]string{{"migrate", "-m", "schema"}, {"code", "install", "sql"}, {"code", "install", "policies"}} {
+			cmd := exec.CommandContext(t.Context(), tern, append(args, "-c", "schema/tern.conf")...)
+			cmd.Dir = root(t)
+			cmd.Env = append(os.Environ(), "PGHOST=127.0.0.1", fmt.Sprintf("PGPORT=%d", c.Port), "PGUSER=postgres", "PGDATABASE=by_hand",
+				"PGPASSWORD="+c.Superuser(t, "postgres").Config().Password, "PGSSLMODE=disable")
+			if out, err := cmd.CombinedOutput(); err != nil {
+				t.Fatalf("tern %v: %v: %s", args, err, out)
+			}
+		}
+		differ(t, "tern", want, snapshot(t, c.Superuser(t, "by_hand"), catalog))
+		current(t, c.Superuser(t, "by_hand"))
+	})
+	t.Run("psql alone", func(t *testing.T) {
+		dsn := fresh("by_psql")
+		if out, err := psql(t, dsn, "-f", "schema/roles.sql"); err != nil {
+			t.Fatalf("%v: %s", err, out)
+		}
+		files, err := filepath.Glob(filepath.Join(root(t), "schema/0*.sql"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for n, file := range files {
+			if out, err := psql(t, dsn, "-1", "-c", "set role fluxbase_owner", "-c", "\\set QUIET on", "-f", file); err != nil {
+				t.Fatalf("%s: %v: %s", file, err, out)
+			}
+			exec1(t, c.Superuser(t, "by_psql"), fmt.Sprintf(`update fluxbase.schema_version set version = %d`, n+1))
+		}
+		for _, name := range install.Packages {
+			if out, err := psql(t, dsn, "-1", "-c", "set role fluxbase_owner", "-f", name+"/install.sql"); err != nil {
+				t.Fatalf("%s: %v: %s", name, err, out)
+			}
+		}
+		differ(t, "psql", want, snapshot(t, c.Superuser(t, "by_psql"), catalog))
+	})
+	t.Run("print", func(t *testing.T) {
+		for _, tc := range []struct {
+			name string
+			to   int32
+		}{{"from nothing", -2}, {"from roles", 0}, {"from version 2", 2}} {
+			t.Run(tc.name, func(t *testing.T) {
+				name := fmt.Sprintf("printed_%d", tc.to+2)
+				dsn := fresh(name)
+				conn := c.Superuser(t, name)
+				if tc.to >= 0 {
+					if _, err := install.Migrate(t.Context(), conn, fluxbase.Files, install.Options{To: tc.to}); err != nil {
+						t.Fatal(err)
+					}
+				}
+				before := snapshot(t, conn, catalog)
+				var script bytes.Buffer
+				if err := install.Print(t.Context(), &script, conn, fluxbase.Files, "postgres", false); err != nil {
+					t.Fatal(err)
+				}
+				differ(t, "printing", before, snapshot(t, conn, catalog))
+				if has := strings.Contains(script.String(), "create schema auth;"); has != (tc.to < 1) {
+					t.Errorf("the script has migration 1: %v", has)
+				}
+				file := filepath.Join(t.TempDir(), "script.sql")
+				if err := os.WriteFile(file, script.Bytes(), 0o600); err != nil {
+					t.Fatal(err)
+				}
+				if out, err := psql(t, dsn, "-f", file); err != nil {
+					t.Fatalf("%v: %s", err, out)
+				}
+				differ(t, "print", want, snapshot(t, conn, catalog))
+				current(t, conn)
+				if out, err := psql(t, dsn, "-f", file); err == nil || !strings.Contains(out, "this script was made for version") {
+					t.Errorf("an old script ran again: %v: %s", err, out)
+				}
+				script.Reset()
+				if err := install.Print(t.Context(), &script, conn, fluxbase.Files, "postgres", false); err != nil || strings.TrimSpace(script.String()) != "-- Nothing is pending." {
+					t.Errorf("after all: %v\n%.500s", err, script.String())
+				}
+			})
+		}
+	})
+}
+
+// current fails unless the database says itself that it holds this build.
+func current(t *testing.T, conn *pgx.Conn) {
+	t.Helper()
+	s, err := install.ReadStatus(t.Context(), conn, fluxbase.Files)
+	if err != nil || !s.Current() {
+		t.Errorf("status %+v, %v", s, err)
+	}
+}
+
+// Twenty installations at once, in two databases of one cluster, end in one installation each.
+func TestTwentyAtOnce(t *testing.T) {
+	t.Parallel()
+	c := pgtest.Cluster(t, pgtest.Options{})
+	names := []string{"one", "two"}
+	for _, name := range names {
+		exec1(t, c.Superuser(t, "postgres"), `create database `+name)
+	}
+	var g errgroup.Group
+	for i := range 20 {
+		conn := c.Superuser(t, names[i/15])
+		g.Go(func() error {
+			_, err := install.Migrate(t.Context(), conn, fluxbase.Files, latest)
+			return err
+		})
+	}
+	if err := g.Wait(); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range names {
+		current(t, c.Superuser(t, name))
+	}
+	differ(t, "the two", snapshot(t, c.Superuser(t, "one"), catalog), snapshot(t, c.Superuser(t, "two"), catalog))
+}
+
+// Every migration goes down and up again, with the packages installed in between.
+func TestDownAndUp(t *testing.T) {
+	t.Parallel()
+	c := pgtest.Cluster(t, pgtest.Options{})
+	conn := c.Superuser(t, "postgres")
+	migrate(t, conn)
+	installed := snapshot(t, conn, catalog)
+	to := func(n int32) []string {
+		t.Helper()
+		r, err := install.Migrate(t.Context(), conn, fluxbase.Files, install.Options{To: n})
+		if err != nil || r.To != n {
+			t.Fatalf("to %d: %+v, %v", n, r, err)
+		}
+		return snapshot(t, conn, catalog)
+	}
+	s, err := install.ReadStatus(t.Context(), conn, fluxbase.Files)
+	if err != nil {
+		t.Fatal(err)
+	}
+	to(0)
+	at := [][]string{to(0)}
+	for n := int32(1); n < s.Latest; n++ {
+		at = append(at, to(n))
+		differ(t, fmt.Sprintf("down from %d", n), at[n-1], to(n-1))
+		differ(t, fmt.Sprintf("up again to %d", n), at[n], to(n))
+	}
+	migrate(t, conn)
+	differ(t, "down to nothing and up", installed, snapshot(t, conn, catalog))
+	to(s.Latest - 1)
+	migrate(t, conn)
+	differ(t, "down by one and up", installed, snapshot(t, conn, catalog))
+	if _, err := install.Migrate(t.Context(), conn, fluxbase.Files, install.Options{To: s.Latest + 1}); err == nil {
+		t.Error("a version that does not exist was accepted")
+	}
+}
+
+// Going down keeps the functions that policies of the users call, with what these functions need.
+func TestDownKeepsWhatIsUsed(t *testing.T) {
+	t.Parallel()
+	db := pgtest.Database(t)
+	conn := db.Conn(t, "installer")
+	exec1(t, conn, `create table public.notes (user_id uuid default auth.current_user_id());
+		alter table public.notes enable row level security;
+		create policy own on public.notes using (user_id = (select auth.uid()))`)
+	s, err := install.ReadStatus(t.Context(), conn, fluxbase.Files)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := install.Migrate(t.Context(), conn, fluxbase.Files, install.Options{To: s.Latest - 1}); err != nil {
+		t.Fatal(err)
+	}
+	exec1(t, conn, `insert into public.notes default values`)
+	if _, err := install.Migrate(t.Context(), conn, fluxbase.Files, install.Options{To: 0}); err == nil {
+		t.Error("version 0 was reached although a policy needs a function")
+	}
+	migrate(t, conn)
+	current(t, conn)
+}
+
+func TestDryRun(t *testing.T) {
+	t.Parallel()
+	c := pgtest.Cluster(t, pgtest.Options{})
+	conn := c.Superuser(t, "postgres")
+	var steps []string
+	dry := func(to int32) install.Result {
+		t.Helper()
+		steps = nil
+		catalogBefore, rolesBefore := snapshot(t, conn, catalog), snapshot(t, conn, roles)
+		r, err := install.DryRun(t.Context(), conn, fluxbase.Files, install.Options{To: to, Report: func(format string, args ...any) {
+			steps = append(steps, fmt.Sprintf(format, args...))
+		}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		differ(t, "dry run", catalogBefore, snapshot(t, conn, catalog))
+		differ(t, "dry run", rolesBefore, snapshot(t, conn, roles))
+		return r
+	}
+	r := dry(install.Latest)
+	if r.From != 0 || r.To < 1 || len(steps) != int(r.To)+len(install.Packages) {
+		t.Errorf("%+v: %v", r, steps)
+	}
+	migrate(t, conn)
+	if r := dry(0); r.To != 0 || !strings.HasPrefix(steps[len(steps)-1], "down 001_") {
+		t.Errorf("%+v: %v", r, steps)
+	}
+	// What a dry run cannot do, migrate cannot do either.
+	exec1(t, conn, `create table public.t (id uuid references auth.users (id))`)
+	if _, err := install.DryRun(t.Context(), conn, fluxbase.Files, install.Options{To: 0}); err == nil {
+		t.Error("a dry run dropped a table that a foreign key needs")
+	}
+}
+
+// A schema of our name that is not ours stops everything before any change.
+func TestForeignSchema(t *testing.T) {
+	t.Parallel()
+	for _, name := range []string{"auth", "audit", "ratelimit", "fluxbase"} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			db := pgtest.Database(t)
+			conn := db.Conn(t, "superuser")
+			if err := install.Uninstall(t.Context(), conn, false); err != nil {
+				t.Fatal(err)
+			}
+			exec1(t, conn, `create schema `+name+`; create table `+name+`.mine (id integer)`)
+			before := snapshot(t, conn, catalog)
+			check := func(what string, err error) {
+				t.Helper()
+				if err == nil || !strings.Contains(err.Error(), "schema "+name+" is owned by postgres") {
+					t.Errorf("%s: %v", what, err)
+				}
+				differ(t, what, before, snapshot(t, conn, catalog))
+			}
+			_, err := install.Migrate(t.Context(), conn, fluxbase.Files, latest)
+			check("migrate", err)
+			_, err = install.DryRun(t.Context(), conn, fluxbase.Files, latest)
+			check("dry run", err)
+			out, err := psql(t, db.URL("superuser"), "-f", "schema/roles.sql")
+			if err != nil {
+				err = errors.New(out)
+			}
+			check("psql", err)
+			findings, err := install.Preflight(t.Context(), conn, fluxbase.Files)
+			if err != nil || len(findings) != 1 {
+				t.Fatalf("preflight: %+v, %v", findings, err)
+			}
+			check("preflight", errors.New(findings[0].Problem))
+		})
+	}
+}
+
+// Migrations and packages refuse any role but the owner, so that nothing of ours ever belongs to somebody else.
+func TestOnlyTheOwner(t *testing.T) {
+	t.Parallel()
+	conn := pgtest.Database(t).Conn(t, "superuser")
+	for _, file := range []string{"schema/001_schemas.sql", "sql/install.sql", "policies/install.sql"} {
+		body, err := fluxbase.Files.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		// Up to the end of the first statement: what comes before it are comments.
+		head, _, ok := strings.Cut(string(body), "end $$;")
+		if !ok {
+			t.Fatalf("%s does not begin with a block", file)
+		}
+		if _, err := conn.Exec(t.Context(), head+"end $$;"); err == nil || !strings.Contains(err.Error(), "run this as fluxbase_owner") {
+			t.Errorf("%s as a superuser: %v", file, err)
+		}
+	}
+}
