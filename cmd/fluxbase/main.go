@@ -30,8 +30,9 @@ func run(ctx context.Context, args []string) int {
 		SilenceErrors: true,
 		SilenceUsage:  true,
 	}
-	root.AddCommand(newMigrateCommand(), newPreflightCommand(), newUninstallCommand())
-	root.AddCommand(newServeCommand())
+	root.AddCommand(
+		newDevCommand(), newServeCommand(), newConfigCommand(),
+		newPreflightCommand(), newMigrateCommand(), newUninstallCommand())
 	root.SetArgs(args)
 	err := root.ExecuteContext(ctx)
 	var code exitError
