@@ -76,6 +76,11 @@ func TestDevelopmentDefaults(t *testing.T) {
 	if c.Server.Listen != "127.0.0.1:8080" || c.REST.ErrorDetail != config.FullDetail || c.Logging.Format != "text" {
 		t.Errorf("got %+v", c)
 	}
+	for _, v := range c.Values() {
+		if v.Source == "default" && v.Text != v.Default {
+			t.Errorf("%s: listed with default %q and value %q", v.Key, v.Default, v.Text)
+		}
+	}
 	c = mustLoad(t, "mode: development\nrest: {error_detail: code}", good())
 	if c.REST.ErrorDetail != config.CodeDetail {
 		t.Errorf("got %s", c.REST.ErrorDetail)

@@ -41,7 +41,7 @@ func load(path string, environ []string, why purpose) (*Config, error) {
 	return c, nil
 }
 
-// Value is an option with what it is set to.
+// Value is an option with what it is set to. Its Default is that of the mode.
 type Value struct {
 	Option
 	Text    string // as it would be written; a secret is masked; empty when unset or invalid
@@ -169,11 +169,14 @@ func reason(err error) string {
 // option gives one option its value.
 func (r *resolver) option(o option) Value {
 	v := Value{Option: o.Option, Source: sourceDefault}
+	if r.config.Mode == Development {
+		v.Default = o.DevelopmentDefault
+	}
 	in, source, faults := r.written(o)
 	if source != "" {
 		v.Source = source
 	} else {
-		in, faults = r.byDefault(o)
+		in, faults = defaultInput(v.Default, o.shape)
 		if in == nil {
 			return v
 		}
@@ -201,16 +204,12 @@ func problemOf(key, source string, err error) Problem {
 	return p
 }
 
-// byDefault is the default of an option, nil when it has none.
-func (r *resolver) byDefault(o option) (*input, []fault) {
-	text := o.Default
-	if r.config.Mode == Development {
-		text = o.DevelopmentDefault
-	}
-	if text == "" {
+// defaultInput is the default of an option as an input, nil when it has none.
+func defaultInput(byDefault string, form shape) (*input, []fault) {
+	if byDefault == "" {
 		return nil, nil
 	}
-	in, faults := fromText(text, o.shape)
+	in, faults := fromText(byDefault, form)
 	return &in, faults
 }
 

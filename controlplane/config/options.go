@@ -59,7 +59,7 @@ func serverOptions() []option {
 		entry("server.max_body_bytes", size(1<<10, 1<<30), func(c *Config) *int64 { return &c.Server.MaxBodyBytes }, "10MB",
 			"Largest body of a request."),
 		entry("server.tls.enabled", boolean(), func(c *Config) *bool { return &c.Server.TLS.Enabled }, "false",
-			"Serve HTTPS. Until this works, `true` keeps the server from starting: it never serves plain HTTP in its place.", pending),
+			"Serve HTTPS. Until this works, `true` keeps the server from starting: it never serves plain HTTP in its place."),
 		entry("server.tls.cert_file", textKind("path"), func(c *Config) *string { return &c.Server.TLS.CertFile }, "",
 			"Certificate chain, PEM.", pending),
 		entry("server.tls.key_file", textKind("path"), func(c *Config) *string { return &c.Server.TLS.KeyFile }, "",
