@@ -1,0 +1,46 @@
+package sqltest
+
+import (
+	"testing"
+
+	"github.com/google/uuid"
+
+	"github.com/wayli-app/fluxbase/controlplane/postgres/pgtest"
+)
+
+func TestSessionsSeenAndEnded(t *testing.T) {
+	t.Parallel()
+	db := pgtest.Database(t)
+	super, admin := db.Conn(t, "superuser"), db.Conn(t, "fluxbase_admin")
+	ann, bob := newUser(t, admin, "ann@example.com"), newUser(t, admin, "bob@example.com")
+	first, second, others := newSession(t, super, ann), newSession(t, super, ann), newSession(t, super, bob)
+	exec(t, super, `update auth.sessions set ip = '192.0.2.7', user_agent = 'curl' where id = $1`, first)
+
+	if got := one[string](t, admin, `select concat_ws(' ', aal, host(ip), user_agent, alive, revoked_reason) from auth.sessions_of('Ann@example.com') where id = $1`, first); got != "aal1 192.0.2.7 curl t" {
+		t.Errorf("session: %s", got)
+	}
+	if n := one[int](t, admin, `select count(*)::int from auth.sessions_of($1)`, ann.String()); n != 2 {
+		t.Errorf("%d sessions of ann", n)
+	}
+	if n := one[int](t, admin, `select count(*)::int from auth.admin_sessions where alive`); n != 3 {
+		t.Errorf("%d sessions in all", n)
+	}
+	if !one[bool](t, admin, `select auth.revoke_session($1, 'lost phone')`, first) || one[bool](t, admin, `select auth.revoke_session($1)`, first) {
+		t.Error("revoke_session is true once")
+	}
+	if got := one[string](t, admin, `select concat_ws(' ', alive, revoked_reason) from auth.admin_sessions where id = $1`, first); got != "f lost phone" {
+		t.Errorf("revoked: %s", got)
+	}
+	if n := one[int](t, admin, `select auth.revoke_user('ann@example.com')`); n != 1 {
+		t.Errorf("revoke_user ended %d, want the one that was left", n)
+	}
+	if one[bool](t, super, gateSees, second) || !one[bool](t, super, gateSees, others) {
+		t.Error("revoke_user ends the user's sessions and nobody else's")
+	}
+	if s, u := audited(t, super, "session.revoked"), audited(t, super, "user.revoked"); s != 1 || u != 1 {
+		t.Errorf("audit: %d sessions, %d users", s, u)
+	}
+	refused(t, admin, "P0002", []string{"sessions_of"}, `select auth.revoke_session($1)`, uuid.New())
+	refused(t, admin, "P0002", nil, `select auth.revoke_session(null)`)
+	refused(t, admin, "P0002", nil, `select * from auth.sessions_of('nobody@example.com')`)
+}
