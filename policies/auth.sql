@@ -17,5 +17,5 @@ end $$;
 -- The helpers for policies are executable by everybody, so their schema is open; the schema alone opens no table.
 grant usage on schema auth to public;
 
--- For "references auth.users (id)" in tables of the application: the key alone, no row can be read with it.
-grant references (id) on auth.users to fluxbase_author;
+-- For "references auth.users (id)" in tables of the application: the keys alone, no row can be read with them.
+grant references (id) on auth.users, auth.organizations to fluxbase_author;

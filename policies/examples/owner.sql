@@ -1,5 +1,5 @@
--- Example: every row belongs to one user, who alone sees and changes it.  Not part of the package: copy it, run it as
--- the owner of your table, change the names.
+-- Example: every row belongs to one user, who alone sees and changes it.  Not part of the package: copy it, change the
+-- names, run it as the owner of your tables, who is a member of fluxbase_author (for the foreign key).
 create table public.documents (
   id bigint generated always as identity,
   user_id uuid not null default auth.current_user_id(),

@@ -1,5 +1,5 @@
--- Example: everybody reads what is published, authors see and change their own.  Not part of the package: copy it, run
--- it as the owner of your table, change the names.
+-- Example: everybody reads what is published, authors see and change their own.  Not part of the package: copy it,
+-- change the names, run it as the owner of your tables, who is a member of fluxbase_author (for the foreign key).
 create table public.articles (
   id bigint generated always as identity,
   author_id uuid not null default auth.current_user_id(),

@@ -1,5 +1,5 @@
 -- Example: rows belong to an organization; members read, the roles owner and admin write.  Not part of the package:
--- copy it, run it as the owner of your table, change the names.
+-- copy it, change the names, run it as the owner of your tables, who is a member of fluxbase_author (for the foreign key).
 create table public.invoices (
   org_id uuid not null default auth.current_org_id(),
   number integer not null,

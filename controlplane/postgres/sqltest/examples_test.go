@@ -24,13 +24,19 @@ func as(t *testing.T, admin *pgx.Conn, user string, fn func()) {
 	exec(t, admin, `commit`)
 }
 
+// example runs the file as an ordinary owner of tables.
 func example(t *testing.T, db *pgtest.DB, name string) {
 	t.Helper()
 	text, err := fluxbase.Files.ReadFile("policies/examples/" + name)
 	if err != nil {
 		t.Fatal(err)
 	}
-	exec(t, db.Conn(t, "installer"), string(text)) // as the owner of the database, who is no superuser
+	conn := db.Conn(t, "superuser")
+	owner := role(t, conn, name[:len(name)-len(".sql")], "")
+	exec(t, conn, `grant fluxbase_author to `+owner+`; grant create on schema public to `+owner)
+	exec(t, conn, `set session authorization `+owner)
+	exec(t, conn, string(text))
+	exec(t, conn, `reset session authorization`)
 }
 
 func TestExampleOwner(t *testing.T) {
