@@ -83,7 +83,8 @@ func devEnviron(environ []string, env *development.Environment, listen string) [
 	var kept []string
 	for _, variable := range environ {
 		decided := strings.HasPrefix(variable, "FLUXBASE_DATABASE_") || strings.HasPrefix(variable, "FLUXBASE_AUTH_JWT_SECRET") ||
-			strings.HasPrefix(variable, "FLUXBASE_SERVER_LISTEN") || strings.HasPrefix(variable, "FLUXBASE_MODE")
+			strings.HasPrefix(variable, "FLUXBASE_SERVER_LISTEN") || strings.HasPrefix(variable, "FLUXBASE_SERVER_PORT") ||
+			strings.HasPrefix(variable, "FLUXBASE_MODE")
 		if !decided {
 			kept = append(kept, variable)
 		}
