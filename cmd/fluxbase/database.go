@@ -5,42 +5,46 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/spf13/cobra"
 
+	"github.com/wayli-app/fluxbase/controlplane/config"
 	"github.com/wayli-app/fluxbase/controlplane/postgres"
 )
 
-// databaseVariables name the installing user's connection string, in the order in which they count. Each may also
-// come from a file, as a Docker or Kubernetes secret does.
-var databaseVariables = []string{"FLUXBASE_DATABASE_DIRECT_URL", "FLUXBASE_DATABASE_URL", "DATABASE_URL"}
+// fallbackVariable is read when neither the configuration nor our own variables name a database.
+const fallbackVariable = "DATABASE_URL"
 
-func addDatabaseFlag(cmd *cobra.Command) {
-	cmd.Flags().String("database", "", "connection string of the installing user (default: $"+strings.Join(databaseVariables, ", $")+")")
+func addDatabaseFlags(cmd *cobra.Command) {
+	cmd.Flags().String("database", "", "connection string of the installing user (default: database.direct_url, else database.url without its user, else $"+fallbackVariable+")")
+	cmd.Flags().String("config", "", "file to read (default: $"+config.ConfigVariable+", or else "+config.DefaultFile+" if there is one)")
 }
 
-// databaseURL returns the connection string of the flag or the environment, or an empty one.
+// databaseURL returns the installing user's connection string, or an empty one when nothing names a database.
 func databaseURL(cmd *cobra.Command) (string, error) {
-	dsn, err := cmd.Flags().GetString("database")
-	if dsn != "" || err != nil {
+	if dsn, err := cmd.Flags().GetString("database"); dsn != "" || err != nil {
 		return dsn, err
 	}
-	for _, name := range databaseVariables {
-		if dsn := os.Getenv(name); dsn != "" {
-			return dsn, nil
-		}
-		if path := os.Getenv(name + "_FILE"); path != "" {
-			raw, err := os.ReadFile(path)
-			if err != nil {
-				return "", fmt.Errorf("%s_FILE: %w", name, err)
-			}
-			return strings.TrimSpace(string(raw)), nil
-		}
+	path, err := cmd.Flags().GetString("config")
+	if err != nil {
+		return "", err
 	}
-	return "", nil
+	c, err := config.LoadForInstall(path, os.Environ())
+	if err == nil {
+		return c.Database.DirectURL.Reveal(), nil
+	}
+	// With an address in place whatever is wrong now is more than the missing address.
+	dsn := os.Getenv(fallbackVariable)
+	probe := dsn
+	if probe == "" {
+		probe = "postgres://localhost/postgres"
+	}
+	if _, other := config.LoadForInstall(path, append(os.Environ(), "FLUXBASE_DATABASE_DIRECT_URL="+probe)); other != nil {
+		return "", other
+	}
+	return dsn, nil
 }
 
 // connect opens the installing user's session. The caller closes it with hangUp.
@@ -52,14 +56,14 @@ func connect(ctx context.Context, cmd *cobra.Command) (*pgx.Conn, error) {
 	if dsn == "" {
 		return nil, errors.New("which database? give --database URL or set FLUXBASE_DATABASE_DIRECT_URL")
 	}
-	config, err := pgx.ParseConfig(dsn)
+	target, err := pgx.ParseConfig(dsn)
 	if err != nil {
 		return nil, errors.New("the connection string cannot be read; it looks like postgres://user@host:5432/database")
 	}
-	if config.RuntimeParams["application_name"] == "" {
-		config.RuntimeParams["application_name"] = "fluxbase"
+	if target.RuntimeParams["application_name"] == "" {
+		target.RuntimeParams["application_name"] = "fluxbase"
 	}
-	conn, err := pgx.ConnectConfig(ctx, config)
+	conn, err := pgx.ConnectConfig(ctx, target)
 	if err != nil {
 		return nil, fmt.Errorf("connect to %s: %w", postgres.Describe(dsn), err)
 	}

@@ -33,7 +33,7 @@ of the database after a DBA ran schema/roles.sql. Running it again changes nothi
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return migrate(cmd.Context(), cmd, o) },
 	}
-	addDatabaseFlag(cmd)
+	addDatabaseFlags(cmd)
 	f := cmd.Flags()
 	f.Int32Var(&o.to, "to", install.Latest, "go up or down to this version; below the newest the functions are removed")
 	f.BoolVar(&o.print, "print", false, "print what is pending as a script for psql, change nothing")
@@ -68,7 +68,7 @@ func newMigrateStatusCommand() *cobra.Command {
 			return nil
 		},
 	}
-	addDatabaseFlag(cmd)
+	addDatabaseFlags(cmd)
 	return cmd
 }
 

@@ -36,7 +36,7 @@ It changes nothing.`,
 			return exitError(1)
 		},
 	}
-	addDatabaseFlag(cmd)
+	addDatabaseFlags(cmd)
 	return cmd
 }
 

@@ -39,7 +39,7 @@ of yours depend on them it lists these and changes nothing.`,
 			return nil
 		},
 	}
-	addDatabaseFlag(cmd)
+	addDatabaseFlags(cmd)
 	cmd.Flags().BoolVar(&roles, "roles", false, "drop our roles too; they belong to the whole cluster")
 	cmd.Flags().BoolVar(&yes, "yes", false, "do not ask; without a terminal it is never asked")
 	return cmd

@@ -382,3 +382,81 @@ func TestOnlyTheOwner(t *testing.T) {
 		}
 	}
 }
+
+// A migration that runs outside of a transaction works in every way but the dry run, which says so.
+func TestOutsideTransaction(t *testing.T) {
+	t.Parallel()
+	db := pgtest.Database(t)
+	conn := db.Conn(t, "installer")
+	s, err := install.ReadStatus(t.Context(), conn, fluxbase.Files)
+	if err != nil {
+		t.Fatal(err)
+	}
+	next := pad(s.Latest+1) + "_later.sql"
+	files := changed(t, map[string]string{"schema/" + next: "---- tern: disable-tx ----\n" +
+		"create index concurrently if not exists users_later_idx on auth.users (created_at);\n" +
+		"---- create above / drop below ----\ndrop index auth.users_later_idx;\n"})
+	var steps []string
+	o := install.Options{To: install.Latest, Report: func(format string, args ...any) { steps = append(steps, fmt.Sprintf(format, args...)) }}
+	r, err := install.DryRun(t.Context(), conn, files, o)
+	if err != nil || r.To != s.Latest || len(steps) != 1 || !strings.Contains(steps[0], "not tried, because it runs outside of a transaction: "+next) {
+		t.Errorf("dry run: %+v, %v, %v", r, steps, err)
+	}
+	var script bytes.Buffer
+	if err := install.Print(t.Context(), &script, conn, files, "", false); err != nil {
+		t.Fatal(err)
+	}
+	index := func() (n int) {
+		t.Helper()
+		if err := conn.QueryRow(t.Context(), `select count(*) from pg_indexes where indexname = 'users_later_idx'`).Scan(&n); err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	// Others wait for the lock meanwhile; they must not hold a snapshot that the index waits for.
+	var g errgroup.Group
+	for range 4 {
+		other := db.Conn(t, "installer")
+		g.Go(func() error {
+			_, err := install.Migrate(t.Context(), other, files, latest)
+			return err
+		})
+	}
+	if err := g.Wait(); err != nil || index() != 1 {
+		t.Fatalf("migrate: %d indexes, %v", index(), err)
+	}
+	if _, err := install.Migrate(t.Context(), conn, files, install.Options{To: s.Latest}); err != nil || index() != 0 {
+		t.Fatalf("down: %d indexes, %v", index(), err)
+	}
+	file := filepath.Join(t.TempDir(), "script.sql")
+	if err := os.WriteFile(file, script.Bytes(), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if out, err := psql(t, db.URL("installer"), "-f", file); err != nil || index() != 1 {
+		t.Errorf("psql: %d indexes, %v: %s", index(), err, out)
+	}
+}
+
+// --verified-context=off replaces helper bodies, a plain migrate puts the verified ones back.
+func TestPlainContext(t *testing.T) {
+	t.Parallel()
+	conn := pgtest.Database(t).Conn(t, "installer")
+	files := changed(t, map[string]string{"sql/context/plain.sql": `create or replace function auth.uid() returns uuid language sql stable
+		return (nullif(current_setting('request.jwt.claims', true), '')::jsonb ->> 'sub')::uuid;`})
+	plain := func() (is bool) {
+		t.Helper()
+		if err := conn.QueryRow(t.Context(), `select pg_get_functiondef('auth.uid()'::regprocedure) ~ 'request.jwt.claims'`).Scan(&is); err != nil {
+			t.Fatal(err)
+		}
+		return is
+	}
+	for _, off := range []bool{true, false, true} {
+		if _, err := install.Migrate(t.Context(), conn, files, install.Options{To: install.Latest, PlainContext: off}); err != nil || plain() != off {
+			t.Fatalf("off %v: plain %v, %v", off, plain(), err)
+		}
+	}
+	without := changed(t, map[string]string{"sql/context/plain.sql": ""})
+	if _, err := install.Migrate(t.Context(), conn, without, install.Options{To: install.Latest, PlainContext: true}); err == nil {
+		t.Error("off was accepted by a build that has no plain helpers")
+	}
+}
