@@ -1,0 +1,149 @@
+package rest
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+)
+
+// Error is a refusal in PostgREST's form. Code is one of PostgREST's PGRSTnnn codes or an SQLSTATE.
+type Error struct {
+	Status  int // of HTTP
+	Code    string
+	Message string
+	Details string // empty is rendered as null
+	Hint    string // empty is rendered as null
+
+	// allow is the Allow header of a 405 (RFC 9110 section 15.5.6).
+	allow string
+
+	// stale tells that a newer catalog might know the name that was not found.
+	stale bool
+}
+
+// Error returns the code and the message.
+func (e *Error) Error() string { return e.Code + ": " + e.Message }
+
+// errSyntax reports a query parameter that cannot be parsed; column counts from 1.
+func errSyntax(what, text string, column int, details string) *Error {
+	return &Error{
+		Status: http.StatusBadRequest, Code: "PGRST100", Details: details,
+		Message: fmt.Sprintf("\"failed to parse %s (%s)\" (line 1, column %d)", what, text, column),
+	}
+}
+
+// errUnsupported reports a part of the dialect that this version does not speak.
+func errUnsupported(what string) *Error {
+	return &Error{Status: http.StatusBadRequest, Code: "PGRST127", Message: "Feature not implemented",
+		Details: what + " is not supported yet"}
+}
+
+// errLimit reports a request that asks for more than Limits allow.
+func errLimit(status int, what string, limit int64) *Error {
+	return &Error{Status: status, Code: "PGRST100", Message: "Request is too large",
+		Details: fmt.Sprintf("%s exceeds the limit of %d", what, limit)}
+}
+
+// errBody reports a request body that is not what the action needs.
+func errBody(message, details string) *Error {
+	return &Error{Status: http.StatusBadRequest, Code: "PGRST102", Message: message, Details: details}
+}
+
+// errRange reports a limit or offset that no result can satisfy.
+func errRange(details string) *Error {
+	return &Error{Status: http.StatusRequestedRangeNotSatisfiable, Code: "PGRST103",
+		Message: "Requested range not satisfiable", Details: details}
+}
+
+// errTable reports a table that the catalog does not have.
+func errTable(schema, name string) *Error {
+	return &Error{Status: http.StatusNotFound, Code: "PGRST205", stale: true,
+		Message: fmt.Sprintf("Could not find the table '%s.%s' in the schema cache", schema, name)}
+}
+
+// errTargetColumn reports a key of a body that is no column of the table.
+func errTargetColumn(table, column string) *Error {
+	return &Error{Status: http.StatusBadRequest, Code: "PGRST204", stale: true,
+		Message: fmt.Sprintf("Could not find the '%s' column of '%s' in the schema cache", column, table)}
+}
+
+// errColumn reports a column of select, order or a filter that does not exist, in PostgreSQL's words.
+func errColumn(table, column string) *Error {
+	return &Error{Status: http.StatusBadRequest, Code: "42703", stale: true,
+		Message: fmt.Sprintf("column %s.%s does not exist", table, column)}
+}
+
+// errType reports a type of a cast that does not exist, in PostgreSQL's words.
+func errType(name string) *Error {
+	return &Error{Status: http.StatusBadRequest, Code: "42704", stale: true,
+		Message: fmt.Sprintf("type \"%s\" does not exist", name)}
+}
+
+// errFunction reports a call that no function of the catalog fits.
+func errFunction(schema, name string, arguments []string) *Error {
+	call, with := " without parameters", " without parameters"
+	if len(arguments) > 0 {
+		list := strings.Join(arguments, ", ")
+		call, with = "("+list+")", " with parameter "+list
+		if len(arguments) > 1 {
+			with = " with parameters " + list
+		}
+	}
+	return &Error{Status: http.StatusNotFound, Code: "PGRST202", stale: true,
+		Message: fmt.Sprintf("Could not find the function %s.%s%s in the schema cache", schema, name, call),
+		Details: fmt.Sprintf("Searched for the function %s.%s%s, but no matches were found in the schema cache.", schema, name, with)}
+}
+
+// errOverload reports a call that several functions of the catalog fit.
+func errOverload(candidates []*Routine) *Error {
+	list := make([]string, len(candidates))
+	for i, f := range candidates {
+		list[i] = f.signature()
+	}
+	return &Error{Status: http.StatusMultipleChoices, Code: "PGRST203",
+		Message: "Could not choose the best candidate function between: " + strings.Join(list, ", "),
+		Hint:    "Try renaming the parameters or the function itself in the database so function overloading can be resolved"}
+}
+
+// errProfile reports a schema that is not exposed.
+func errProfile(schema string, exposed []string) *Error {
+	return &Error{Status: http.StatusNotAcceptable, Code: "PGRST106", Message: "Invalid schema: " + schema,
+		Hint: "Only the following schemas are exposed: " + strings.Join(exposed, ", ")}
+}
+
+// errMethod reports an HTTP method that a table does not take.
+func errMethod(method string) *Error {
+	return &Error{Status: http.StatusMethodNotAllowed, Code: "PGRST117", Message: "Unsupported HTTP method: " + method,
+		allow: "GET, HEAD, POST, PATCH, DELETE"}
+}
+
+// errCallMethod reports an HTTP method that the function does not take, and those it does.
+func errCallMethod(method, details, allow string) *Error {
+	return &Error{Status: http.StatusMethodNotAllowed, Code: "PGRST101", allow: allow,
+		Message: "Cannot use the " + method + " method on RPC", Details: details}
+}
+
+// errAccept reports an Accept header that names nothing we can produce.
+func errAccept(accept string) *Error {
+	return &Error{Status: http.StatusNotAcceptable, Code: "PGRST107",
+		Message: "None of these media types are available: " + accept}
+}
+
+// errContentType reports a body in a format that is not read.
+func errContentType(contentType string) *Error {
+	return &Error{Status: http.StatusUnsupportedMediaType, Code: "PGRST107",
+		Message: "Content-Type not acceptable: " + contentType}
+}
+
+// errPreferences reports preferences that cannot be honoured although the client insists.
+func errPreferences(list []string) *Error {
+	return &Error{Status: http.StatusBadRequest, Code: "PGRST122",
+		Message: "Invalid preferences given with handling=strict",
+		Details: "Invalid preferences: " + strings.Join(list, ", ")}
+}
+
+// errNoCatalog reports that the catalog was never loaded.
+func errNoCatalog() *Error {
+	return &Error{Status: http.StatusServiceUnavailable, Code: "PGRST002",
+		Message: "Could not query the database for the schema cache. Retrying."}
+}

@@ -1,0 +1,73 @@
+package rest
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"reflect"
+	"strings"
+	"testing"
+)
+
+func TestDecodePayload(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct{ src, want string }{
+		{`{}`, `[{}]`},
+		{"\n [ ] \t", `[]`},
+		{` { "a" : 1 , "b" : [ 1 , { } ] } `, `[{"a":1,"b":[1,{}]}]`},
+		{`[{"a":1,"b":2},{"b":3,"a":4}]`, `[{"a":1,"b":2},{"b":3,"a":4}]`},
+		{`{"a":"\u00e9\ud83d\ude00\"\\\/\b\f\n\r\t\u001f\u2028"}`, `[{"a":"é😀\"\\/\u0008\u000c\n\r\t\u001f` + "\u2028" + `"}]`},
+		{`{"a":12345678901234567890.10e-7,"b":-0}`, `[{"a":12345678901234567890.10e-7,"b":-0}]`},
+		{`{"\u0061":1}`, `[{"a":1}]`},
+	} {
+		p, err := decodePayload([]byte(c.src), 100)
+		if err != nil || string(p.JSON) != c.want {
+			t.Errorf("%s: %s %v", c.src, p.JSON, err)
+		}
+	}
+	// Many keys take another way to find duplicates.
+	var b strings.Builder
+	for i := range 40 {
+		fmt.Fprintf(&b, `"k%d":1,`, i)
+	}
+	if _, err := decodePayload([]byte("{"+b.String()+`"x":1}`), 9); err != nil {
+		t.Error(err)
+	}
+	for _, twice := range []string{"k0", "k15", "k16", "k39"} {
+		if _, err := decodePayload([]byte("{"+b.String()+`"`+twice+`":1}`), 9); err == nil {
+			t.Errorf("%s stands twice", twice)
+		}
+	}
+}
+
+// FuzzBody compares with encoding/json: what we accept it accepts, and our text says the same.
+func FuzzBody(f *testing.F) {
+	for _, s := range []string{`{}`, `[]`, `[{"a":1},{"a":null}]`, `{"a":"\u00e9\ud83d\ude00\"\\\/\b"}`, `{"a":{"b":[1,-2.5e10,true]}}`, `{"a":"\ud800"}`, "{\"a\":\"\xff\"}"} {
+		f.Add([]byte(s))
+	}
+	f.Fuzz(func(t *testing.T, src []byte) {
+		p, refusal := decodePayload(src, 50)
+		if refusal != nil {
+			return
+		}
+		if !p.List {
+			src = append(append([]byte("["), src...), ']')
+		}
+		var want, got []map[string]any
+		for into, text := range map[*[]map[string]any]string{&want: string(src), &got: string(p.JSON)} {
+			d := json.NewDecoder(strings.NewReader(text))
+			d.UseNumber()
+			if err := d.Decode(into); err != nil {
+				t.Fatalf("%q: %v", text, err)
+			}
+		}
+		if !reflect.DeepEqual(want, got) || p.Rows != len(got) || bytes.IndexByte(p.JSON, 0) >= 0 || bytes.Contains(p.JSON, []byte(`\u0000`)) {
+			t.Errorf("%q became %q", src, p.JSON)
+		}
+		for _, row := range got {
+			if len(row) != len(p.Keys) {
+				t.Errorf("keys %q of %v", p.Keys, row)
+			}
+		}
+	})
+}

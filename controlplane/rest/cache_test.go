@@ -1,0 +1,202 @@
+package rest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+// stub loads catalogs of chosen versions and counts.
+type stub struct {
+	loads   atomic.Int64
+	version atomic.Pointer[string]
+	err     atomic.Pointer[error]
+	block   chan struct{} // when not nil a load waits for it
+}
+
+func newStub(version string) *stub {
+	s := &stub{}
+	s.version.Store(&version)
+	return s
+}
+
+func (s *stub) load(ctx context.Context) (*Catalog, error) {
+	s.loads.Add(1)
+	version := *s.version.Load() // what the database looks like when the load begins
+	if s.block != nil {
+		<-s.block
+	}
+	if err := s.err.Load(); err != nil {
+		return nil, *err
+	}
+	return &Catalog{Version: version, Schemas: exposed}, nil
+}
+
+func (s *stub) change(version string) { s.version.Store(&version) }
+
+func TestCacheKeepsEqualCatalogs(t *testing.T) {
+	t.Parallel()
+	s := newStub("1")
+	c := NewCache(s.load, time.Now)
+	if c.Current() != nil {
+		t.Fatal("a catalog before the first load")
+	}
+	for range 2 {
+		if err := c.Reload(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	first := c.Current()
+	if s.loads.Load() != 2 || first == nil {
+		t.Fatalf("%d loads, %v", s.loads.Load(), first)
+	}
+	if err := c.Reload(t.Context()); err != nil || c.Current() != first {
+		t.Error("an equal catalog replaced the current one")
+	}
+	s.change("2")
+	if err := c.Reload(t.Context()); err != nil || c.Current() == first {
+		t.Error("a newer catalog did not replace the current one")
+	}
+	failure := errors.New("database gone")
+	s.err.Store(&failure)
+	second := c.Current()
+	if err := c.Reload(t.Context()); !errors.Is(err, failure) || c.Current() != second {
+		t.Errorf("failed reload: %v", err)
+	}
+}
+
+// TestReloadSeesEarlierChanges sees that a reload never shares a load that began before it: that
+// load may have missed the change that the reload is about.
+func TestReloadSeesEarlierChanges(t *testing.T) {
+	t.Parallel()
+	s := newStub("old")
+	s.block = make(chan struct{})
+	c := NewCache(s.load, time.Now)
+	go func() { _ = c.Reload(context.Background()) }()
+	for s.loads.Load() == 0 {
+		time.Sleep(time.Millisecond)
+	}
+	s.change("new")
+	var wg sync.WaitGroup
+	for range 50 {
+		wg.Go(func() {
+			if err := c.Reload(t.Context()); err != nil || c.Current().Version != "new" {
+				t.Errorf("%v %v", err, c.Current())
+			}
+		})
+	}
+	time.Sleep(20 * time.Millisecond) // all fifty wait now
+	close(s.block)
+	wg.Wait()
+	if n := s.loads.Load(); n > 3 {
+		t.Errorf("%d loads for fifty concurrent reloads", n)
+	}
+}
+
+// TestMissesDoNotStorm sends many misses at once and over time.
+func TestMissesDoNotStorm(t *testing.T) {
+	t.Parallel()
+	s := newStub("1")
+	var seconds atomic.Int64
+	c := NewCache(s.load, func() time.Time { return time.Unix(seconds.Load(), 0) })
+	if err := c.Reload(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	seen := c.Current()
+	misses := func() {
+		var wg sync.WaitGroup
+		for range 200 {
+			wg.Go(func() { c.Refresh(t.Context(), seen) })
+		}
+		wg.Wait()
+	}
+	misses()
+	misses()
+	if n := s.loads.Load(); n != 2 {
+		t.Errorf("%d loads for 400 misses, want the first and one more", n)
+	}
+	s.change("2")
+	if c.Refresh(t.Context(), seen) != seen {
+		t.Error("loaded again too early")
+	}
+	seconds.Add(int64(missInterval / time.Second))
+	if now := c.Refresh(t.Context(), seen); now == seen || now.Version != "2" {
+		t.Errorf("not loaded after the interval: %v", now)
+	}
+	if c.Refresh(t.Context(), seen).Version != "2" || s.loads.Load() != 3 {
+		t.Error("an old catalog was not simply replaced by the current one")
+	}
+}
+
+func TestRefreshGivesUpWithTheRequest(t *testing.T) {
+	t.Parallel()
+	s := newStub("1")
+	s.block = make(chan struct{})
+	defer close(s.block)
+	c := NewCache(s.load, time.Now)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if got := c.Refresh(ctx, nil); got != nil {
+		t.Errorf("%v", got)
+	}
+}
+
+// TestCatalogFollowsChanges changes tables behind the handler's back.
+func TestCatalogFollowsChanges(t *testing.T) {
+	t.Parallel()
+	f := setup(t)
+	var seconds atomic.Int64
+	f.Cache.clock = func() time.Time { return time.Unix(seconds.Load(), 0) }
+	next := func() { seconds.Add(int64(missInterval / time.Second)) }
+	next()
+
+	steps := []struct {
+		ddl, path string
+		status    int
+		want      string
+	}{
+		{`create table public.fresh (id int, a text); grant all on public.fresh to authenticated; insert into public.fresh values (1, 'a')`, "/fresh", 200, `[{"id":1,"a":"a"}]`},
+		{`alter table public.fresh add b text default 'b'`, "/fresh?select=b", 200, `[{"b":"b"}]`},
+		{`alter table public.fresh rename a to c`, "/fresh?select=c", 200, `[{"c":"a"}]`},
+		{``, "/fresh?select=a", 400, ``},
+		{`alter table public.fresh drop b`, "/fresh?select=b", 400, ``},
+		{`alter table public.fresh alter id type text`, "/fresh?id=eq.1&select=id", 200, `[{"id":"1"}]`},
+		{`create function public.fresh_f() returns int language sql immutable return 7`, "/rpc/fresh_f", 200, `7`},
+		{`drop function public.fresh_f()`, "/rpc/fresh_f", 404, ``},
+		{`drop table public.fresh`, "/fresh", 404, ``},
+	}
+	for _, s := range steps {
+		f.exec(t, s.ddl)
+		w := f.do(t, "GET", s.path, "")
+		if w.Code != s.status || s.status == 200 && w.Body.String() != s.want {
+			t.Errorf("%s: GET %s: %d %s", s.ddl, s.path, w.Code, w.Body)
+		}
+		next()
+	}
+
+	// Within the interval nothing is loaded: the same change is not seen yet.
+	f.do(t, "GET", "/fresh", "")
+	f.exec(t, steps[0].ddl)
+	if w := f.do(t, "GET", "/fresh", ""); w.Code != 404 {
+		t.Errorf("within the interval: %d", w.Code)
+	}
+	if err := f.Cache.Reload(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if w := f.do(t, "GET", "/fresh", ""); w.Code != 200 {
+		t.Errorf("after a reload: %d %s", w.Code, w.Body)
+	}
+}
+
+func ExampleCache() {
+	c := NewCache(newStub("1").load, time.Now)
+	if err := c.Reload(context.Background()); err != nil { // at start and at each notification
+		fmt.Println(err)
+	}
+	fmt.Println(c.Current().Version)
+	// Output: 1
+}

@@ -1,0 +1,131 @@
+package rest
+
+import "strings"
+
+// Catalog is an immutable picture of the exposed schemas. It is built once, shared by all requests
+// and replaced as a whole (see Cache).
+type Catalog struct {
+	// Version identifies the content: two catalogs of one version are equal.
+	Version string
+	// Schemas are the exposed schemas, the default first.
+	Schemas []string
+
+	relations map[qualifiedName]*Relation
+	routines  map[qualifiedName][]*Routine
+	types     map[string]string // name as a client may write it -> SQL
+}
+
+// qualifiedName is a schema and a name in it.
+type qualifiedName struct{ schema, name string }
+
+// Relation is a table, partitioned table, view, materialized view or foreign table.
+type Relation struct {
+	Schema      string
+	Name        string
+	Kind        string // pg_class.relkind
+	SQL         string // "schema"."name", quoted by PostgreSQL where needed
+	Columns     []Column
+	PrimaryKey  []string
+	ForeignKeys []ForeignKey
+
+	index map[string]int // column name -> position in Columns
+}
+
+// Column is a column of a relation or of a function's result.
+type Column struct {
+	Name       string
+	SQL        string // the quoted name
+	Type       string // SQL of the type, schema-qualified, without length or precision
+	Nullable   bool
+	HasDefault bool // a default or an identity
+	Generated  bool
+}
+
+// ForeignKey is a reference from one exposed relation to another.
+type ForeignKey struct {
+	Name       string
+	Columns    []string
+	Schema     string
+	Table      string
+	References []string // columns of Table, in the order of Columns
+}
+
+// Volatility is pg_proc.provolatile.
+type Volatility string
+
+// The volatilities of functions.
+const (
+	Volatile  Volatility = "v"
+	Stable    Volatility = "s"
+	Immutable Volatility = "i"
+)
+
+// Result is what a function returns, apart from how often.
+type Result string
+
+// The kinds of results.
+const (
+	Void      Result = "void"
+	Scalar    Result = "scalar"    // one value
+	Composite Result = "composite" // a row with named columns
+)
+
+// Routine is a function that can be called with named arguments.
+type Routine struct {
+	Schema     string
+	Name       string
+	SQL        string // "schema"."name", quoted by PostgreSQL where needed
+	Volatility Volatility
+	Set        bool // returns setof or table
+	Returns    Result
+	Arguments  []Argument
+	Columns    []Column // of a composite result
+
+	index map[string]int // column name -> position in Columns
+}
+
+// Argument is an input argument of a function.
+type Argument struct {
+	Name       string
+	SQL        string // the quoted name
+	Type       string // SQL of the type
+	Display    string // name of the type for error messages
+	HasDefault bool
+	Variadic   bool
+}
+
+// signature renders the function for an error message.
+func (r *Routine) signature() string {
+	var b strings.Builder
+	b.WriteString(r.Schema + "." + r.Name + "(")
+	for i, a := range r.Arguments {
+		if i > 0 {
+			b.WriteString(", ")
+		}
+		b.WriteString(a.Name + " => " + a.Display)
+	}
+	b.WriteString(")")
+	return b.String()
+}
+
+// schema returns the schema that a profile names; the empty profile is the default schema.
+func (c *Catalog) schema(profile string) (string, *Error) {
+	if profile == "" {
+		return c.Schemas[0], nil
+	}
+	for _, s := range c.Schemas {
+		if s == profile {
+			return s, nil
+		}
+	}
+	return "", errProfile(profile, c.Schemas)
+}
+
+// indexColumns maps names to positions.
+func indexColumns(columns []Column) map[string]int {
+	index := make(map[string]int, len(columns))
+	for i := range columns {
+		index[columns[i].Name] = i
+	}
+	return index
+}

@@ -1,0 +1,137 @@
+-- The catalog of the data API as one JSON document.  $1 = exposed schemas (text[]).
+-- Reads only what every role may read; types are named by schema and name, so that the
+-- search path of the reading session does not matter.  It is written so that the planner's estimate
+-- stays low: above jit_above_cost a run takes a hundred times as long, all of it compilation.
+with exposed as (
+  select n.oid, n.nspname
+  from pg_catalog.pg_namespace n
+  where n.nspname = any ($1::pg_catalog.text[])
+    and n.nspname not in ('auth', 'audit', 'ratelimit', 'fluxbase', 'information_schema')
+    and not pg_catalog.starts_with(n.nspname::pg_catalog.text, 'pg_')
+),
+types as not materialized (
+  select t.oid, t.typname, t.typtype, t.typrelid,
+         pg_catalog.quote_ident(n.nspname) || '.' || pg_catalog.quote_ident(t.typname) as sql,
+         n.nspname
+  from pg_catalog.pg_type t
+  join pg_catalog.pg_namespace n on n.oid = t.typnamespace
+),
+relations as (
+  select c.oid, e.nspname, c.relname, c.relkind
+  from pg_catalog.pg_class c
+  join exposed e on e.oid = c.relnamespace
+  where c.relkind in ('r', 'p', 'v', 'm', 'f')
+    and not c.relispartition
+),
+functions as (
+  select p.oid, e.nspname, p.proname, p.provolatile, p.proretset, p.prorettype,
+         p.proargnames, p.proargmodes, p.pronargs, p.pronargdefaults, p.provariadic,
+         coalesce(p.proallargtypes, p.proargtypes::pg_catalog.oid[]) as argtypes,
+         r.typtype as rettyptype, r.typrelid as rettyprelid,
+         coalesce(p.proargmodes::pg_catalog.text[] && '{o,b,t}', false) as has_out
+  from pg_catalog.pg_proc p
+  join exposed e on e.oid = p.pronamespace
+  join types r on r.oid = p.prorettype
+  where p.prokind = 'f'
+    -- of the pseudo-types only void and record can be returned to a client
+    and (r.typtype <> 'p' or p.prorettype in ('pg_catalog.void'::pg_catalog.regtype, 'pg_catalog.record'::pg_catalog.regtype))
+    and not p.proargtypes::pg_catalog.oid[] && array (select t.oid from pg_catalog.pg_type t where t.typtype = 'p')
+)
+select pg_catalog.json_build_object(
+  'relations', (
+    select coalesce(pg_catalog.json_agg(pg_catalog.json_build_object(
+      'schema', r.nspname,
+      'name', r.relname,
+      'sql', pg_catalog.quote_ident(r.nspname) || '.' || pg_catalog.quote_ident(r.relname),
+      'kind', r.relkind,
+      'columns', (
+        select coalesce(pg_catalog.json_agg(pg_catalog.json_build_object(
+          'name', a.attname,
+          'sql', pg_catalog.quote_ident(a.attname),
+          'type', t.sql,
+          'nullable', not a.attnotnull,
+          'has_default', a.atthasdef or a.attidentity <> '',
+          'generated', a.attgenerated <> '') order by a.attnum), '[]')
+        from pg_catalog.pg_attribute a
+        join types t on t.oid = a.atttypid
+        where a.attrelid = r.oid and a.attnum > 0 and not a.attisdropped),
+      'primary_key', (
+        select coalesce(pg_catalog.json_agg(a.attname order by k.position), '[]')
+        from pg_catalog.pg_constraint c
+        cross join lateral pg_catalog.unnest(c.conkey) with ordinality k (attnum, position)
+        join pg_catalog.pg_attribute a on a.attrelid = c.conrelid and a.attnum = k.attnum
+        where c.conrelid = r.oid and c.contype = 'p'),
+      'foreign_keys', (
+        select coalesce(pg_catalog.json_agg(pg_catalog.json_build_object(
+          'name', c.conname,
+          'columns', (
+            select pg_catalog.json_agg(a.attname order by k.position)
+            from pg_catalog.unnest(c.conkey) with ordinality k (attnum, position)
+            join pg_catalog.pg_attribute a on a.attrelid = c.conrelid and a.attnum = k.attnum),
+          'schema', n.nspname,
+          'table', f.relname,
+          'references', (
+            select pg_catalog.json_agg(a.attname order by k.position)
+            from pg_catalog.unnest(c.confkey) with ordinality k (attnum, position)
+            join pg_catalog.pg_attribute a on a.attrelid = c.confrelid and a.attnum = k.attnum)
+          ) order by c.conname), '[]')
+        from pg_catalog.pg_constraint c
+        join pg_catalog.pg_class f on f.oid = c.confrelid
+        join exposed n on n.oid = f.relnamespace
+        where c.conrelid = r.oid and c.contype = 'f' and not f.relispartition)
+      ) order by r.nspname, r.relname), '[]')
+    from relations r),
+  'functions', (
+    select coalesce(pg_catalog.json_agg(pg_catalog.json_build_object(
+      'schema', f.nspname,
+      'name', f.proname,
+      'sql', pg_catalog.quote_ident(f.nspname) || '.' || pg_catalog.quote_ident(f.proname),
+      'volatility', f.provolatile,
+      'set', f.proretset,
+      'returns', case
+        when f.prorettype = 'pg_catalog.void'::pg_catalog.regtype then 'void'
+        when f.has_out or f.rettyptype = 'c' then 'composite'
+        else 'scalar' end,
+      'arguments', a.inputs,
+      'columns', case
+        when f.has_out then a.outputs
+        when f.rettyptype = 'c' then (
+          select coalesce(pg_catalog.json_agg(pg_catalog.json_build_object(
+            'name', a.attname, 'sql', pg_catalog.quote_ident(a.attname), 'type', t.sql) order by a.attnum), '[]')
+          from pg_catalog.pg_attribute a
+          join types t on t.oid = a.atttypid
+          where a.attrelid = f.rettyprelid and a.attnum > 0 and not a.attisdropped)
+        else '[]' end
+      ) order by f.nspname, f.proname, f.argtypes::pg_catalog.text), '[]')
+    from functions f
+    cross join lateral (
+      select
+        coalesce(pg_catalog.json_agg(pg_catalog.json_build_object(
+          'name', i.name,
+          'sql', pg_catalog.quote_ident(i.name),
+          'type', t.sql,
+          'display', pg_catalog.format_type(i.type, -1),
+          'has_default', i.nth > f.pronargs - f.pronargdefaults,
+          'variadic', i.mode = 'v') order by i.position) filter (where i.input), '[]') as inputs,
+        coalesce(pg_catalog.json_agg(pg_catalog.json_build_object(
+          'name', i.name, 'sql', pg_catalog.quote_ident(i.name), 'type', t.sql)
+          order by i.position) filter (where i.mode in ('o', 'b', 't') and i.name <> ''), '[]') as outputs
+      from (
+        select m.*, pg_catalog.count(*) filter (where m.input) over (order by m.position) as nth
+        from (
+          select u.type, u.position, coalesce(f.proargnames[u.position], '') as name,
+                 coalesce(f.proargmodes[u.position]::pg_catalog.text, 'i') as mode,
+                 coalesce(f.proargmodes[u.position] in ('i', 'b', 'v'), true) as input
+          from pg_catalog.unnest(f.argtypes) with ordinality u (type, position)) m) i
+      join types t on t.oid = i.type) a),
+  'types', (
+    -- what a column may be cast to; the reg* types are left out because their output names other objects
+    select pg_catalog.json_agg(pg_catalog.json_build_object(
+      'name', t.typname, 'display', pg_catalog.format_type(t.oid, -1), 'sql', t.sql)
+      order by (t.nspname = 'pg_catalog') desc, t.nspname, t.typname)
+    from types t
+    where t.typtype in ('b', 'd', 'e', 'r', 'm')
+      and not pg_catalog.starts_with(t.typname::pg_catalog.text, 'reg')
+      and not pg_catalog.starts_with(t.typname::pg_catalog.text, '_reg')
+      and (t.nspname = 'pg_catalog' or t.nspname in (select e.nspname from exposed e)))
+  )::pg_catalog.text

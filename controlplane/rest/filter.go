@@ -1,0 +1,251 @@
+package rest
+
+import "strings"
+
+// operators are the binary operators of this version by their names in a URL.
+var operators = map[string]Operator{
+	"eq": OpEqual, "neq": OpNotEqual, "gt": OpGreater, "gte": OpGreaterEqual, "lt": OpLess,
+	"lte": OpLessEqual, "like": OpLike, "ilike": OpILike, "in": OpIn, "is": OpIs,
+}
+
+// laterOperators are PostgREST's other operators: known, so that a filter is told from an argument
+// and refused with the reason.
+var laterOperators = map[string]bool{
+	"match": true, "imatch": true, "cs": true, "cd": true, "ov": true, "sl": true, "sr": true,
+	"nxr": true, "nxl": true, "adj": true, "isdistinct": true,
+	"fts": true, "plfts": true, "phfts": true, "wfts": true,
+}
+
+// filterParser reads filters and counts them against the limits.
+type filterParser struct {
+	limits *Limits
+	count  int
+}
+
+// looksLikeFilter tells a filter from an argument of a function called by GET: it begins with an
+// operator (perhaps with a modifier in parentheses) or "not", and a dot.
+func looksLikeFilter(value string) bool {
+	word, _, ok := strings.Cut(value, ".")
+	if !ok {
+		return false
+	}
+	word, _, _ = strings.Cut(word, "(")
+	_, known := operators[word]
+	return known || laterOperators[word] || word == "not"
+}
+
+// filter reads the parameter column=[not.]operator.value.
+func (p *filterParser) filter(key, value string) (c Condition, err *Error) {
+	s := scanner{text: key}
+	if c.Column, err = fieldName(&s, "filter"); err != nil {
+		return c, err
+	}
+	if !s.end() {
+		if s.peek() == '.' {
+			return c, errUnsupported("a filter on an embedded resource")
+		}
+		return c, s.fail("filter", "end of input")
+	}
+	s = scanner{text: value}
+	err = p.operation(&s, &c, "filter", false)
+	return c, err
+}
+
+// tree reads one of the parameters and, or, not.and, not.or.
+func (p *filterParser) tree(key, value string) (Condition, *Error) {
+	var c Condition
+	if strings.HasPrefix(key, "not.") {
+		c.Not, key = true, key[len("not."):]
+	}
+	c.Logic = And
+	if key == "or" {
+		c.Logic = Or
+	}
+	s := scanner{text: value}
+	if err := p.children(&s, &c, 1); err != nil {
+		return c, err
+	}
+	if !s.end() {
+		return c, s.fail("logic tree", "end of input")
+	}
+	return c, nil
+}
+
+// children reads (condition,condition,...) into c.
+func (p *filterParser) children(s *scanner, c *Condition, depth int) *Error {
+	if depth > p.limits.Depth {
+		return errLimit(400, "nesting of and/or", int64(p.limits.Depth))
+	}
+	s.blanks()
+	if !s.take('(') {
+		return s.fail("logic tree", `"("`)
+	}
+	for {
+		child, err := p.node(s, depth)
+		if err != nil {
+			return err
+		}
+		c.Children = append(c.Children, child)
+		s.blanks()
+		if s.take(')') {
+			s.blanks()
+			return nil
+		}
+		if !s.take(',') {
+			return s.fail("logic tree", `"," or ")"`)
+		}
+	}
+}
+
+// node reads one condition inside a logic tree: [not.]and(...), [not.]or(...) or column.operation.
+func (p *filterParser) node(s *scanner, depth int) (c Condition, err *Error) {
+	s.blanks()
+	start := s.pos
+	c.Not = s.takeString("not.")
+	switch {
+	case s.takeString("and"):
+		c.Logic = And
+	case s.takeString("or"):
+		c.Logic = Or
+	}
+	if c.Logic != Comparison {
+		if s.blanks(); s.peek() == '(' {
+			return c, p.children(s, &c, depth+1)
+		}
+	}
+	// A column, perhaps one whose name begins like a word of the tree.
+	s.pos = start
+	c = Condition{}
+	if c.Column, err = fieldName(s, "logic tree"); err != nil {
+		return c, err
+	}
+	if !s.take('.') {
+		return c, s.fail("logic tree", "delimiter (.)")
+	}
+	return c, p.operation(s, &c, "logic tree", true)
+}
+
+// operation reads [not.]operator.value. Inside a logic tree the value ends at a comma or parenthesis.
+func (p *filterParser) operation(s *scanner, c *Condition, what string, inTree bool) *Error {
+	if p.count++; p.count > p.limits.Filters {
+		return errLimit(400, "number of filters", int64(p.limits.Filters))
+	}
+	c.Not = s.takeString("not.")
+	rest := s.text[s.pos:]
+	i := strings.IndexAny(rest, ".(,)")
+	if i < 0 {
+		return s.fail(what, `"not" or operator (eq, gt, ...)`)
+	}
+	word := rest[:i]
+	op, known := operators[word]
+	switch {
+	case laterOperators[word]:
+		return errUnsupported("the operator " + word)
+	case known && rest[i] == '(':
+		return errUnsupported("a modifier of the operator " + word)
+	case !known || rest[i] != '.':
+		return s.fail(what, `"not" or operator (eq, gt, ...)`)
+	}
+	s.pos += i + 1
+	c.Operator = op
+	switch op {
+	case OpIn:
+		if err := p.list(s, c, what); err != nil {
+			return err
+		}
+	case OpIs:
+		if err := parseIs(s, c, what, inTree); err != nil {
+			return err
+		}
+	default:
+		if inTree {
+			c.Value = treeValue(s)
+		} else {
+			c.Value = s.text[s.pos:]
+			s.pos = len(s.text)
+		}
+	}
+	if !inTree && !s.end() {
+		return s.fail(what, "end of input")
+	}
+	return nil
+}
+
+// treeValue reads the value of a comparison inside a logic tree: an array literal in braces, a quoted
+// value, or everything up to a comma or parenthesis.
+func treeValue(s *scanner) string {
+	if v, ok := s.array(); ok {
+		return v
+	}
+	v, _ := s.element()
+	return v
+}
+
+// list reads (a,b,"c,d"). "()" is the empty list; ("") holds one empty string.
+func (p *filterParser) list(s *scanner, c *Condition, what string) *Error {
+	s.blanks()
+	if !s.take('(') {
+		return s.fail(what, `"("`)
+	}
+	if s.take(')') {
+		s.blanks()
+		return nil
+	}
+	n := min(strings.Count(s.text[s.pos:], ",")+1, p.limits.List)
+	c.List = make([]string, 0, n)
+	for {
+		value, _ := s.element()
+		if len(c.List) == p.limits.List {
+			return errLimit(400, "elements of an in list", int64(p.limits.List))
+		}
+		c.List = append(c.List, value)
+		if s.take(')') {
+			s.blanks()
+			return nil
+		}
+		if !s.take(',') {
+			return s.fail(what, `"," or ")"`)
+		}
+	}
+}
+
+// parseIs reads the value of "is", in any case.
+func parseIs(s *scanner, c *Condition, what string, inTree bool) *Error {
+	start := s.pos
+	word := s.text[start:]
+	if inTree {
+		word, _ = s.element()
+	}
+	switch strings.ToLower(word) {
+	case "null":
+		c.Is = IsNull
+	case "not_null":
+		c.Is = IsNotNull
+	case "true":
+		c.Is = IsTrue
+	case "false":
+		c.Is = IsFalse
+	case "unknown":
+		c.Is = IsUnknown
+	default:
+		s.pos = start
+		return s.fail(what, "null, not_null or trilean value (unknown, true, false)")
+	}
+	if !inTree {
+		s.pos = len(s.text)
+	}
+	return nil
+}
+
+// fieldName reads a column name and refuses a JSON path behind it.
+func fieldName(s *scanner, what string) (string, *Error) {
+	name, ok := s.name()
+	if !ok {
+		return "", s.fail(what, "field name (* or [a..z0..9_$])")
+	}
+	s.blanks()
+	if strings.HasPrefix(s.text[s.pos:], "->") {
+		return "", errUnsupported("a JSON path")
+	}
+	return name, nil
+}

@@ -1,0 +1,183 @@
+package rest
+
+import (
+	"context"
+	"encoding/json"
+	"flag"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/wayli-app/fluxbase/controlplane/gateway"
+	"github.com/wayli-app/fluxbase/controlplane/gateway/wiretest"
+	"github.com/wayli-app/fluxbase/controlplane/postgres/pgtest"
+)
+
+var update = flag.Bool("update", false, "rewrite the golden files")
+
+const goldenDir = "../../testdata/golden/rest"
+
+var exposed = []string{"public", "other"}
+
+func TestMain(m *testing.M) { pgtest.Main(m) }
+
+// readGolden returns a file of the golden directory.
+func readGolden(t testing.TB, name string) []byte {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join(goldenDir, name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return text
+}
+
+// compareGolden compares text with a golden file, or rewrites it with -update.
+func compareGolden(t *testing.T, name string, text []byte) {
+	t.Helper()
+	path := filepath.Join(goldenDir, name)
+	if *update {
+		if err := os.WriteFile(path, text, 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	want, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatalf("%v (run with -update)", err)
+	}
+	if string(want) != string(text) {
+		got, wanted := strings.Split(string(text), "\n"), strings.Split(string(want), "\n")
+		for i := range min(len(got), len(wanted)) {
+			if got[i] != wanted[i] {
+				t.Fatalf("%s line %d:\n got %s\nwant %s", name, i+1, got[i], wanted[i])
+			}
+		}
+		t.Fatalf("%s has %d lines, want %d", name, len(got), len(wanted))
+	}
+}
+
+// goldenCatalog is the catalog of schema.sql as TestCatalogDocument keeps it, for tests without a database.
+func goldenCatalog(t testing.TB) *Catalog {
+	t.Helper()
+	c, err := NewCatalog(exposed, readGolden(t, "catalog.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+// fixture is a handler over a real gateway on a database of the test's own, with schema.sql in it.
+type fixture struct {
+	*Handler
+	db      *pgtest.DB
+	super   *pgx.Conn
+	gateway *gateway.Gateway
+	wire    *wiretest.Counter
+	caller  gateway.Caller // of the next request
+}
+
+var (
+	annID      = uuid.MustParse("00000000-0000-4000-8000-00000000000a")
+	annSession = uuid.MustParse("10000000-0000-4000-8000-00000000000a")
+	anon       = gateway.Caller{Role: "anon"}
+	ann        = gateway.Caller{Role: "authenticated", UserID: annID, SessionID: annSession, JTI: uuid.New(), AAL: "aal1"}
+)
+
+func setup(t testing.TB) *fixture {
+	t.Helper()
+	f := &fixture{db: pgtest.Database(t), wire: wiretest.New(), caller: ann}
+	f.super = f.db.Conn(t, "superuser")
+	f.exec(t, string(readGolden(t, "schema.sql")))
+	f.exec(t, `insert into auth.users (id, email) values ('`+annID.String()+`', 'ann@example.com');
+		insert into auth.sessions (id, user_id, expires_at) values ('`+annSession.String()+`', '`+annID.String()+`', now() + interval '1 hour')`)
+	var err error
+	f.gateway, err = gateway.Open(t.Context(), gateway.Config{
+		API:      gateway.PoolConfig{URL: f.db.URL("fluxbase_api"), Size: 2},
+		Service:  gateway.PoolConfig{URL: f.db.URL("fluxbase_service"), Size: 1},
+		Server:   gateway.PoolConfig{URL: f.db.URL("fluxbase_server"), Size: 1},
+		DialFunc: f.wire.Dial(nil),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		defer cancel()
+		if err := f.gateway.Close(ctx); err != nil {
+			t.Error(err)
+		}
+	})
+	cache := NewCache(func(ctx context.Context) (*Catalog, error) { return Load(ctx, f.gateway, exposed) }, time.Now)
+	if err := cache.Reload(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	f.Handler, err = New(Config{
+		Gateway: f.gateway, Cache: cache, Detail: DetailFull, Logger: slog.New(slog.DiscardHandler),
+		Caller:  func(*http.Request) gateway.Caller { return f.caller },
+		Refused: func(w http.ResponseWriter, _ *http.Request, err *pgconn.PgError) { http.Error(w, err.Code, 418) },
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return f
+}
+
+// exec runs SQL as the superuser.
+func (f *fixture) exec(t testing.TB, sql string) {
+	t.Helper()
+	if _, err := f.super.Exec(t.Context(), sql); err != nil {
+		t.Fatalf("%s: %v", sql, err)
+	}
+}
+
+// value reads one value as the superuser.
+func (f *fixture) value(t testing.TB, sql string) string {
+	t.Helper()
+	var v string
+	if err := f.super.QueryRow(t.Context(), "select ("+sql+")::text").Scan(&v); err != nil {
+		t.Fatalf("%s: %v", sql, err)
+	}
+	return v
+}
+
+// do sends a request; headers are "Name: value" lines.
+func (f *fixture) do(t testing.TB, method, path, body string, headers ...string) *httptest.ResponseRecorder {
+	t.Helper()
+	return serve(t, f.Handler, method, path, body, headers...)
+}
+
+// serve sends a request for /table or /rpc/function to a handler.
+func serve(t testing.TB, h *Handler, method, path, body string, headers ...string) *httptest.ResponseRecorder {
+	t.Helper()
+	r := httptest.NewRequestWithContext(t.Context(), method, path, strings.NewReader(body))
+	for _, line := range headers {
+		name, value, _ := strings.Cut(line, ": ")
+		r.Header.Add(name, value)
+	}
+	w := httptest.NewRecorder()
+	if name, ok := strings.CutPrefix(r.URL.Path, "/rpc/"); ok {
+		h.ServeRPC(w, r, name)
+	} else {
+		h.ServeTable(w, r, strings.TrimPrefix(r.URL.Path, "/"))
+	}
+	return w
+}
+
+// code returns the code of an error response.
+func code(t testing.TB, w *httptest.ResponseRecorder) string {
+	t.Helper()
+	var e struct{ Code string }
+	if err := json.Unmarshal(w.Body.Bytes(), &e); err != nil {
+		t.Fatalf("%d %q: %v", w.Code, w.Body, err)
+	}
+	return e.Code
+}

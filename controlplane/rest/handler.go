@@ -1,0 +1,141 @@
+package rest
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"net/http"
+	"strconv"
+
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/wayli-app/fluxbase/controlplane/gateway"
+)
+
+// Gateway runs one statement on behalf of a caller; see gateway.Gateway.Query.
+type Gateway interface {
+	Query(ctx context.Context, caller gateway.Caller, statement gateway.Statement, options gateway.QueryOptions,
+		fn func(row [][]byte) error) error
+}
+
+// Config is what a Handler needs.
+type Config struct {
+	Gateway Gateway
+	Cache   *Cache
+	// Caller says on whose behalf a request runs. The server has verified token and key before.
+	Caller func(*http.Request) gateway.Caller
+	// Refused answers an error of class ZF: the gate has refused the session, key or role.
+	Refused func(http.ResponseWriter, *http.Request, *pgconn.PgError)
+	Limits  Limits // zero fields mean DefaultLimits
+	Detail  Detail // empty means DetailMessage
+	Logger  *slog.Logger
+}
+
+// Handler serves tables and functions. It is safe for concurrent use.
+type Handler struct{ Config }
+
+// New returns a handler; every field of the configuration but Limits and Detail is required.
+func New(c Config) (*Handler, error) {
+	if c.Gateway == nil || c.Cache == nil || c.Caller == nil || c.Refused == nil || c.Logger == nil {
+		return nil, errors.New("rest: incomplete configuration")
+	}
+	switch c.Detail {
+	case "":
+		c.Detail = DetailMessage
+	case DetailFull, DetailMessage, DetailCode:
+	default:
+		return nil, errors.New("rest: unknown level of error detail " + strconv.Quote(string(c.Detail)))
+	}
+	c.Limits = c.Limits.withDefaults()
+	return &Handler{c}, nil
+}
+
+// ServeTable serves /{name}.
+func (h *Handler) ServeTable(w http.ResponseWriter, r *http.Request, name string) {
+	h.serve(w, r, Table, name)
+}
+
+// ServeRPC serves /rpc/{name}.
+func (h *Handler) ServeRPC(w http.ResponseWriter, r *http.Request, name string) {
+	h.serve(w, r, Function, name)
+}
+
+// serve answers one request. The body is copied out of the connection's buffer before it is written:
+// a slow client must not hold a connection, and an error after the row still gets its own status.
+func (h *Handler) serve(w http.ResponseWriter, r *http.Request, target Target, name string) {
+	caller := h.Caller(r)
+	body, refusal := h.readBody(w, r)
+	if refusal != nil {
+		h.fail(w, r, caller, refusal)
+		return
+	}
+	request, refusal := Parse(Input{Method: r.Method, Target: target, Name: name, RawQuery: r.URL.RawQuery,
+		Header: r.Header, Body: body}, h.Limits)
+	if refusal != nil {
+		h.fail(w, r, caller, refusal)
+		return
+	}
+	a := answers.Get().(*answer)
+	defer a.free()
+	plan, err := h.run(r.Context(), caller, request, a)
+	if err != nil {
+		h.fail(w, r, caller, err)
+		return
+	}
+	a.write(w, request, plan)
+}
+
+// readBody reads the body of a method that has one.
+func (h *Handler) readBody(w http.ResponseWriter, r *http.Request) ([]byte, *Error) {
+	if r.Method != http.MethodPost && r.Method != http.MethodPatch || r.Body == nil {
+		return nil, nil
+	}
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, h.Limits.Body))
+	var tooLarge *http.MaxBytesError
+	switch {
+	case errors.As(err, &tooLarge):
+		return nil, errLimit(http.StatusRequestEntityTooLarge, "body", h.Limits.Body)
+	case err != nil:
+		return nil, errBody(messageJSON, "the body could not be read")
+	}
+	return body, nil
+}
+
+// run plans the request and runs its statement. When a name is unknown, to us or to PostgreSQL, it
+// asks for a newer catalog and, if there is one, tries once more: PostgreSQL has undone the first try.
+func (h *Handler) run(ctx context.Context, caller gateway.Caller, request *Request, a *answer) (*Plan, error) {
+	catalog := h.Cache.Current()
+	if catalog == nil {
+		if catalog = h.Cache.Refresh(ctx, nil); catalog == nil {
+			return nil, errNoCatalog()
+		}
+	}
+	plan, err := h.try(ctx, caller, catalog, request, a)
+	if err != nil && mayBeStale(err) {
+		if newer := h.Cache.Refresh(ctx, catalog); newer != catalog {
+			return h.try(ctx, caller, newer, request, a)
+		}
+	}
+	return plan, err
+}
+
+// try plans the request against one catalog and runs its statement.
+func (h *Handler) try(ctx context.Context, caller gateway.Caller, catalog *Catalog, request *Request, a *answer) (*Plan, error) {
+	plan, refusal := catalog.Plan(request)
+	if refusal != nil {
+		return nil, refusal
+	}
+	options := gateway.QueryOptions{ReadOnly: plan.ReadOnly(), Volatile: plan.Volatile()}
+	return plan, h.Gateway.Query(ctx, caller, plan.Statement(), options, a.take)
+}
+
+// mayBeStale tells whether a newer catalog might cure an error.
+func mayBeStale(err error) bool {
+	var refusal *Error
+	if errors.As(err, &refusal) {
+		return refusal.stale
+	}
+	var pg *pgconn.PgError
+	return errors.As(err, &pg) && isStale(pg.Code)
+}

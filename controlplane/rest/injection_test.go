@@ -1,0 +1,314 @@
+package rest
+
+import (
+	"fmt"
+	"net/http"
+	"net/url"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+// hostile are strings that mean something to SQL, to JSON, to array literals or to the dialect itself.
+var hostile = []string{
+	`'`, `''`, `"`, `""`, `\`, `\\`, `\'`, `\"`, ";", "--", "/*", "*/", "$1", "$$", "$a$", "%", "_", "*", "`", "(", ")", "((", "))",
+	"[", "]", "{", "}", "{}", "{{", ",", ".", ":", "::", "::text", "=", "<", ">", "!", "?", "|", "||", "&", "^", "~", "@", "#", "+", "-",
+	"\n", "\r\n", "\t", "\v", "\u00a0", "\u2028", "\u2019", "\uff07", "\u0027", "\ufeff", "\U0010ffff", "\x7f", "\x01",
+	"' or '1'='1", `" or ""="`, "1; drop table tasks", "1) or (1=1", "'); delete from tasks; --", "x' union select 1 --", `x"::text; --`,
+	"null", "NULL", "true", "default", "current_user", "t.*", "tasks", "pg_sleep(1)", "(select 1)", "lateral", "as x", "id as x", "E'\\''", `U&"\0027"`,
+	"{1,2}", `{"a"}`, `{NULL}`, "1,2", `"1","2"`, "not.eq.1", "is.null", "in.(1)", "eq.1", "and(id.eq.1)", strings.Repeat("x", 3000),
+	"\x00", "\xff", "\xc0\xa7", "\xed\xa0\x80", "%27", "%2527", "\\u0027",
+}
+
+// TestInjection puts hostile strings into every place a client can write into. Either the request is
+// refused, or its statement has the text that a harmless string gives.
+func TestInjection(t *testing.T) {
+	t.Parallel()
+	catalog := goldenCatalog(t)
+	known := catalogTokens(catalog)
+	accepted := 0
+	for _, place := range []struct {
+		name     string
+		in       func(string) Input
+		harmless string
+	}{
+		{"table", func(s string) Input { return Input{Method: "GET", Name: s} }, "tasks"},
+		{"function", func(s string) Input { return Input{Method: "GET", Target: Function, Name: s} }, "quiet"},
+		{"method", func(s string) Input { return Input{Method: s, Name: "tasks"} }, "GET"},
+		{"profile", func(s string) Input {
+			return Input{Method: "GET", Name: "tasks", Header: http.Header{"Accept-Profile": {s}}}
+		}, "public"},
+		{"accept", func(s string) Input { return Input{Method: "GET", Name: "tasks", Header: http.Header{"Accept": {s}}} }, "*/*"},
+		{"prefer", func(s string) Input {
+			return Input{Method: "DELETE", Name: "tasks", Header: http.Header{"Prefer": {s}}}
+		}, "x"},
+		{"raw query", query("", ""), "id=eq.1"},
+		{"key", query("", "=eq.1"), "id"},
+		{"quoted key", query("%22", "%22=eq.1"), "id"},
+		{"value", query("name=", ""), "eq.1"},
+		{"operator", query("name=", ".1"), "eq"},
+		{"eq", query("name=eq.", ""), "1"},
+		{"neq", query("name=neq.", ""), "1"},
+		{"gt", query("name=not.gt.", ""), "1"},
+		{"like", query("name=like.", ""), "1"},
+		{"ilike", query("name=ilike.", ""), "1"},
+		{"is", query("done=is.", ""), "null"},
+		{"in", query("name=in.(", ")"), "1"},
+		{"in quoted", query("name=in.(%22", "%22,b)"), "1"},
+		{"in bare", query("name=in.", ""), "(1)"},
+		{"tree", query("or=", ""), "(id.eq.1)"},
+		{"in tree", query("or=(", ",id.eq.1)"), "id.eq.1"},
+		{"tree column", query("or=(", ".eq.1)"), "id"},
+		{"tree value", query("or=(name.eq.", ",id.eq.2)"), "1"},
+		{"tree quoted value", query("or=(name.eq.%22", "%22,id.eq.2)"), "1"},
+		{"tree list", query("or=(name.in.(", "),id.eq.2)"), "1"},
+		{"select", query("select=", ""), "id"},
+		{"select more", query("select=id,", ",name"), "id"},
+		{"alias", query("select=", ":id"), "x"},
+		{"quoted alias", query("select=%22", "%22:id"), "x"},
+		{"aliased", query("select=x:", ""), "id"},
+		{"cast", query("select=id::", ""), "text"},
+		{"order", query("order=", ""), "id"},
+		{"direction", query("order=id.", ""), "asc"},
+		{"nulls", query("order=id.desc.", ""), "nullsfirst"},
+		{"limit", query("limit=", ""), "1"},
+		{"offset", query("offset=", ""), "1"},
+		{"argument", func(s string) Input {
+			return Input{Method: "GET", Target: Function, Name: "hello", RawQuery: "name=" + url.QueryEscape(s)}
+		}, "x"},
+		{"argument name", func(s string) Input {
+			return Input{Method: "GET", Target: Function, Name: "hello", RawQuery: url.QueryEscape(s) + "=x"}
+		}, "name"},
+		{"variadic argument", func(s string) Input {
+			return Input{Method: "GET", Target: Function, Name: "sum_all", RawQuery: "v=1&v=" + url.QueryEscape(s)}
+		}, "2"},
+		{"body", body("POST", "", ""), `{"name":"x"}`},
+		{"body key", body("POST", `{"`, `":1}`), "name"},
+		{"body string", body("POST", `{"name":"`, `"}`), "x"},
+		{"body value", body("POST", `{"name":`, `}`), "1"},
+		{"body of patch", body("PATCH", `{"name":"`, `"}`), "x"},
+		{"content type", func(s string) Input {
+			return Input{Method: "POST", Name: "tasks", Header: http.Header{"Content-Type": {s}}, Body: []byte("{}")}
+		}, "application/json"},
+		{"body of a call", func(s string) Input {
+			return Input{Method: "POST", Target: Function, Name: "hello", Body: []byte(`{"name":"` + s + `"}`)}
+		}, "x"},
+	} {
+		base, err := plan(catalog, place.in(place.harmless))
+		if err != nil {
+			t.Errorf("%s: the harmless request is refused: %v", place.name, err)
+			continue
+		}
+		want := base.Statement().SQL
+		for _, h := range hostile {
+			p, err := plan(catalog, place.in(h))
+			if err != nil {
+				continue
+			}
+			accepted++
+			got := p.Statement().SQL
+			if bad := foreignToken(known, got); bad != "" {
+				t.Errorf("%s: %q brings %q into the statement\n%s", place.name, h, bad, got)
+			}
+			// Structure may follow structure (a second element, another column of the catalog); a plain value never changes the text.
+			if got != want && isValue(place.name) {
+				t.Errorf("%s: %q changes the statement\n%s\n%s", place.name, h, want, got)
+			}
+		}
+	}
+	if accepted < 500 {
+		t.Errorf("only %d hostile requests were accepted: the test proves little", accepted)
+	}
+}
+
+// isValue tells the places whose content is data alone.
+func isValue(place string) bool {
+	switch place {
+	case "eq", "neq", "gt", "like", "ilike", "in", "in quoted", "in bare", "alias", "quoted alias", "limit", "argument",
+		"variadic argument", "body string", "body value", "body of patch", "body of a call", "content type", "accept", "prefer",
+		"profile", "tree quoted value":
+		return true
+	}
+	return false
+}
+
+// query makes a request with s, percent-encoded, between two parts of the query string.
+func query(before, after string) func(string) Input {
+	return func(s string) Input {
+		raw := before + strings.ReplaceAll(url.QueryEscape(s), "+", "%20") + after
+		if before == "" && after == "" {
+			raw = s
+		}
+		return Input{Method: "GET", Name: "tasks", RawQuery: raw}
+	}
+}
+
+// body makes a request with s between two parts of the body.
+func body(method, before, after string) func(string) Input {
+	return func(s string) Input { return Input{Method: method, Name: "tasks", Body: []byte(before + s + after)} }
+}
+
+// token splits a statement: strings, quoted identifiers, words, parameters, single bytes.
+var token = regexp.MustCompile(`E?'[^']*'|"(?:[^"]|"")*"|[A-Za-z_][A-Za-z0-9_]*|\$[0-9]+|.|\n`)
+
+// vocabulary are the tokens that the builder itself writes.
+var vocabulary = func() map[string]bool {
+	set := map[string]bool{`E', \n '`: true, "'null'": true, "'['": true, "']'": true, "'[]'": true, "'}'": true, "'1'": true}
+	for _, word := range strings.Fields(`select from as t r w b a j v where and or not is null true false unknown = <> < > <= >= | - :
+		, . ( ) * any like ilike order by asc desc nulls first last limit offset with insert into update set delete returning lateral variadic
+		coalesce pg_catalog json_agg count text string_agg max to_json json_to_record json_to_recordset json_array_elements 0`) {
+		set[word] = true
+	}
+	return set
+}()
+
+// foreignToken returns a token of a statement that comes neither from the builder nor from the
+// catalog, whose tokens are known.
+func foreignToken(known map[string]bool, sql string) string {
+	for _, tok := range token.FindAllString(sql, -1) {
+		if !vocabulary[tok] && !known[tok] && tok != " " && !parameter.MatchString(tok) {
+			return tok
+		}
+	}
+	return ""
+}
+
+var parameter = regexp.MustCompile(`^\$[1-9][0-9]*$`)
+
+// catalogTokens are the tokens of all SQL in a catalog.
+func catalogTokens(c *Catalog) map[string]bool {
+	known := map[string]bool{}
+	add := func(sql string) {
+		for _, tok := range token.FindAllString(sql, -1) {
+			known[tok] = true
+		}
+	}
+	columns := func(list []Column) {
+		for _, column := range list {
+			add(column.SQL)
+			add(column.Type)
+		}
+	}
+	for _, r := range c.relations {
+		add(r.SQL)
+		columns(r.Columns)
+	}
+	for _, list := range c.routines {
+		for _, f := range list {
+			add(f.SQL)
+			columns(f.Columns)
+			for _, a := range f.Arguments {
+				add(a.SQL)
+				add(a.Type)
+			}
+		}
+	}
+	for _, sql := range c.types {
+		add(sql)
+	}
+	return known
+}
+
+// TestForeignToken sees that the watchman of TestInjection and FuzzPlan is awake.
+func TestForeignToken(t *testing.T) {
+	t.Parallel()
+	known := catalogTokens(goldenCatalog(t))
+	for _, sql := range []string{
+		"select t.id from public.tasks as t; drop", "select pg_sleep", `select "x"`, "select 'x'", "select 1", "select t.id -- x", "select t.nothing", "$0", "select E'x'",
+	} {
+		if foreignToken(known, sql) == "" {
+			t.Errorf("%q passes", sql)
+		}
+	}
+}
+
+// TestStatementsPrepare lets PostgreSQL parse every golden statement.
+func TestStatementsPrepare(t *testing.T) {
+	t.Parallel()
+	f := setup(t)
+	catalog := f.Cache.Current()
+	lines, inputs := goldenRequests(t, "statements.requests")
+	for i, in := range inputs {
+		p, refusal := plan(catalog, in)
+		if refusal != nil {
+			t.Fatalf("%s: %v", lines[i], refusal)
+		}
+		s := p.Statement()
+		d, err := f.super.Prepare(t.Context(), fmt.Sprint("s", i), s.SQL)
+		switch {
+		case err != nil:
+			t.Errorf("%s\n%s\n%v", lines[i], s.SQL, err)
+		case len(d.Fields) != 2 || len(d.ParamOIDs) != len(s.Args):
+			t.Errorf("%s\n%s\n%d columns, %d parameters", lines[i], s.SQL, len(d.Fields), len(d.ParamOIDs))
+		}
+	}
+}
+
+// FuzzParse reads arbitrary requests: no panic, and an error always has a status of 4xx or 3xx and a code.
+func FuzzParse(f *testing.F) {
+	addSeeds(f)
+	f.Fuzz(func(t *testing.T, method string, function bool, name, raw, accept, prefer string, body []byte) {
+		in := fuzzInput(method, function, name, raw, accept, prefer, body)
+		r, err := Parse(in, Limits{})
+		switch {
+		case err != nil && (err.Status < 300 || err.Status > 499 || err.Code == "" || err.Message == ""):
+			t.Errorf("%+v", err)
+		case err == nil && r == nil:
+			t.Error("neither a request nor an error")
+		}
+	})
+}
+
+// FuzzPlan builds statements of arbitrary requests: no panic, no token of the client in the text,
+// as many arguments as parameters, and the same text for the same request.
+func FuzzPlan(f *testing.F) {
+	addSeeds(f)
+	catalog := goldenCatalog(f)
+	known := catalogTokens(catalog)
+	f.Fuzz(func(t *testing.T, method string, function bool, name, raw, accept, prefer string, body []byte) {
+		in := fuzzInput(method, function, name, raw, accept, prefer, body)
+		p, err := plan(catalog, in)
+		if err != nil {
+			return
+		}
+		s := p.Statement()
+		if bad := foreignToken(known, s.SQL); bad != "" {
+			t.Errorf("%q in %s", bad, s.SQL)
+		}
+		if n := len(s.Args); n > 0 && !strings.Contains(s.SQL, fmt.Sprint("$", n)) || strings.Contains(s.SQL, fmt.Sprint("$", n+1)) {
+			t.Errorf("%d arguments for %s", n, s.SQL)
+		}
+		if again := p.Statement(); again.SQL != s.SQL || len(again.Args) != len(s.Args) {
+			t.Error("a plan gives two statements")
+		}
+		for _, arg := range s.Args {
+			if strings.IndexByte(string(arg), 0) >= 0 {
+				t.Errorf("NUL in an argument of %s", s.SQL)
+			}
+		}
+	})
+}
+
+func fuzzInput(method string, function bool, name, raw, accept, prefer string, body []byte) Input {
+	in := Input{Method: method, Name: name, RawQuery: raw, Body: body, Header: http.Header{}}
+	if function {
+		in.Target = Function
+	}
+	if accept != "" {
+		in.Header.Set("Accept", accept)
+	}
+	if prefer != "" {
+		in.Header.Set("Prefer", prefer)
+	}
+	return in
+}
+
+func addSeeds(f *testing.F) {
+	f.Helper()
+	for _, file := range []string{"statements.requests", "errors.requests"} {
+		_, inputs := goldenRequests(f, file)
+		for _, in := range inputs {
+			f.Add(in.Method, in.Target == Function, in.Name, in.RawQuery, in.Header.Get("Accept"), in.Header.Get("Prefer"), in.Body)
+		}
+	}
+}

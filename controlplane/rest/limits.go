@@ -1,0 +1,44 @@
+package rest
+
+// Limits bound what one request may ask for. A zero field means its default.
+type Limits struct {
+	URL     int   // bytes of the raw query string; beyond it 414
+	Filters int   // comparisons in one request, those inside logic trees included
+	Depth   int   // nesting of and(...) and or(...)
+	List    int   // elements of one in.(...) list
+	Body    int64 // bytes of a request body; beyond it 413
+	Nesting int   // nesting of arrays and objects in a JSON body
+}
+
+// DefaultLimits are what a Handler uses where its Limits say nothing.
+var DefaultLimits = Limits{
+	URL:     64 << 10,
+	Filters: 100,
+	Depth:   10,
+	List:    5000,
+	Body:    1 << 20,
+	Nesting: 100,
+}
+
+// withDefaults returns l with each zero field replaced by its default.
+func (l Limits) withDefaults() Limits {
+	if l.URL <= 0 {
+		l.URL = DefaultLimits.URL
+	}
+	if l.Filters <= 0 {
+		l.Filters = DefaultLimits.Filters
+	}
+	if l.Depth <= 0 {
+		l.Depth = DefaultLimits.Depth
+	}
+	if l.List <= 0 {
+		l.List = DefaultLimits.List
+	}
+	if l.Body <= 0 {
+		l.Body = DefaultLimits.Body
+	}
+	if l.Nesting <= 0 {
+		l.Nesting = DefaultLimits.Nesting
+	}
+	return l
+}

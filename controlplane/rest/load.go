@@ -1,0 +1,169 @@
+package rest
+
+import (
+	"context"
+	"crypto/sha256"
+	_ "embed"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/wayli-app/fluxbase/controlplane/gateway"
+)
+
+// catalogSQL reads the catalog in one statement.
+//
+//go:embed catalog.sql
+var catalogSQL string
+
+// hiddenSchemas are never exposed, whatever the configuration says.
+var hiddenSchemas = []string{"auth", "audit", "ratelimit", "fluxbase", "information_schema"}
+
+// CheckSchemas reports why a list of schemas cannot be exposed: it is empty, or names a schema of
+// ours or of PostgreSQL.
+func CheckSchemas(schemas []string) error {
+	if len(schemas) == 0 {
+		return errors.New("rest: no schema to expose")
+	}
+	for _, s := range schemas {
+		if s == "" || strings.HasPrefix(s, "pg_") || slices.Contains(hiddenSchemas, s) {
+			return fmt.Errorf("rest: schema %q cannot be exposed", s)
+		}
+	}
+	return nil
+}
+
+// Load reads the catalog of the exposed schemas through the gateway, with the rights of anon: the
+// system catalogs that it reads are readable by everybody.
+func Load(ctx context.Context, g Gateway, schemas []string) (*Catalog, error) {
+	if err := CheckSchemas(schemas); err != nil {
+		return nil, err
+	}
+	var catalog *Catalog
+	statement := gateway.Statement{SQL: catalogSQL, Args: [][]byte{appendArray(nil, schemas)}}
+	err := g.Query(ctx, gateway.Caller{Role: "anon"}, statement, gateway.QueryOptions{ReadOnly: true},
+		func(row [][]byte) (err error) {
+			catalog, err = NewCatalog(schemas, row[0])
+			return err
+		})
+	if err != nil {
+		return nil, fmt.Errorf("load the catalog: %w", err)
+	}
+	if catalog == nil {
+		return nil, errors.New("load the catalog: no row")
+	}
+	return catalog, nil
+}
+
+// catalogDocument is what catalog.sql returns.
+type catalogDocument struct {
+	Relations []struct {
+		Schema      string           `json:"schema"`
+		Name        string           `json:"name"`
+		SQL         string           `json:"sql"`
+		Kind        string           `json:"kind"`
+		Columns     []columnDocument `json:"columns"`
+		PrimaryKey  []string         `json:"primary_key"`
+		ForeignKeys []struct {
+			Name       string   `json:"name"`
+			Columns    []string `json:"columns"`
+			Schema     string   `json:"schema"`
+			Table      string   `json:"table"`
+			References []string `json:"references"`
+		} `json:"foreign_keys"`
+	} `json:"relations"`
+	Functions []struct {
+		Schema     string     `json:"schema"`
+		Name       string     `json:"name"`
+		SQL        string     `json:"sql"`
+		Volatility Volatility `json:"volatility"`
+		Set        bool       `json:"set"`
+		Returns    Result     `json:"returns"`
+		Arguments  []struct {
+			Name       string `json:"name"`
+			SQL        string `json:"sql"`
+			Type       string `json:"type"`
+			Display    string `json:"display"`
+			HasDefault bool   `json:"has_default"`
+			Variadic   bool   `json:"variadic"`
+		} `json:"arguments"`
+		Columns []columnDocument `json:"columns"`
+	} `json:"functions"`
+	Types []struct {
+		Name    string `json:"name"`
+		Display string `json:"display"`
+		SQL     string `json:"sql"`
+	} `json:"types"`
+}
+
+type columnDocument struct {
+	Name       string `json:"name"`
+	SQL        string `json:"sql"`
+	Type       string `json:"type"`
+	Nullable   bool   `json:"nullable"`
+	HasDefault bool   `json:"has_default"`
+	Generated  bool   `json:"generated"`
+}
+
+// NewCatalog builds a catalog from the document that catalog.sql returns.
+func NewCatalog(schemas []string, document []byte) (*Catalog, error) {
+	if err := CheckSchemas(schemas); err != nil {
+		return nil, err
+	}
+	var doc catalogDocument
+	if err := json.Unmarshal(document, &doc); err != nil {
+		return nil, fmt.Errorf("rest: catalog document: %w", err)
+	}
+	sum := sha256.Sum256(document)
+	c := &Catalog{
+		Version:   hex.EncodeToString(sum[:]),
+		Schemas:   slices.Clone(schemas),
+		relations: make(map[qualifiedName]*Relation, len(doc.Relations)),
+		routines:  make(map[qualifiedName][]*Routine, len(doc.Functions)),
+		types:     make(map[string]string, 2*len(doc.Types)),
+	}
+	for _, d := range doc.Relations {
+		r := &Relation{Schema: d.Schema, Name: d.Name, Kind: d.Kind, SQL: d.SQL,
+			Columns: columns(d.Columns), PrimaryKey: d.PrimaryKey}
+		for _, k := range d.ForeignKeys {
+			r.ForeignKeys = append(r.ForeignKeys, ForeignKey(k))
+		}
+		r.index = indexColumns(r.Columns)
+		c.relations[qualifiedName{d.Schema, d.Name}] = r
+	}
+	for _, d := range doc.Functions {
+		r := &Routine{Schema: d.Schema, Name: d.Name, SQL: d.SQL, Volatility: d.Volatility, Set: d.Set,
+			Returns: d.Returns, Columns: columns(d.Columns)}
+		for _, a := range d.Arguments {
+			r.Arguments = append(r.Arguments, Argument(a))
+		}
+		r.index = indexColumns(r.Columns)
+		name := qualifiedName{d.Schema, d.Name}
+		c.routines[name] = append(c.routines[name], r)
+	}
+	for _, t := range doc.Types {
+		// The first wins: types of pg_catalog come first, and a name of several schemas means the first.
+		for _, name := range []string{t.Name, t.Display} {
+			if _, taken := c.types[name]; !taken {
+				c.types[name] = t.SQL
+			}
+		}
+	}
+	for alias, name := range map[string]string{"int": "int4", "float": "float8", "decimal": "numeric"} {
+		if _, taken := c.types[alias]; !taken && c.types[name] != "" {
+			c.types[alias] = c.types[name]
+		}
+	}
+	return c, nil
+}
+
+func columns(docs []columnDocument) []Column {
+	list := make([]Column, len(docs))
+	for i, d := range docs {
+		list[i] = Column(d)
+	}
+	return list
+}

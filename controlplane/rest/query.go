@@ -1,0 +1,160 @@
+package rest
+
+import (
+	"strconv"
+	"strings"
+	"unicode/utf8"
+)
+
+// parseQuery reads the raw query string into r. For a function that is called by GET, parameters
+// that are no filters are its arguments.
+func (r *Request) parseQuery(raw string, l *Limits) *Error {
+	if len(raw) > l.URL {
+		return errLimit(414, "query string", int64(l.URL))
+	}
+	p := filterParser{limits: l}
+	var seen parameters
+	for raw != "" {
+		var pair string
+		pair, raw, _ = strings.Cut(raw, "&")
+		if pair == "" {
+			continue
+		}
+		rawKey, rawValue, hasValue := strings.Cut(pair, "=")
+		key, err := unescape(rawKey)
+		if err != nil {
+			return err
+		}
+		value, err := unescape(rawValue)
+		if err != nil {
+			return err
+		}
+		if !hasValue {
+			return errSyntax("query", key, len(key)+1, `unexpected end of input expecting "="`)
+		}
+		if err := r.parameter(&p, &seen, key, value); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// parameters remembers which of the parameters that may be given once were given.
+type parameters uint8
+
+const (
+	seenSelect parameters = 1 << iota
+	seenOrder
+	seenLimit
+	seenOffset
+)
+
+// once notes a parameter and refuses its second appearance: of two, one would be silently ignored.
+func (s *parameters) once(bit parameters, key, value string) *Error {
+	if *s&bit != 0 {
+		return errSyntax("query", value, 1, key+" may be given once")
+	}
+	*s |= bit
+	return nil
+}
+
+// parameter reads one decoded key=value pair.
+func (r *Request) parameter(p *filterParser, seen *parameters, key, value string) (err *Error) {
+	switch key {
+	case "select":
+		if err := seen.once(seenSelect, key, value); err != nil {
+			return err
+		}
+		r.Select, err = parseSelect(value)
+		return err
+	case "order":
+		if err := seen.once(seenOrder, key, value); err != nil {
+			return err
+		}
+		r.Order, err = parseOrder(value)
+		return err
+	case "limit":
+		if err := seen.once(seenLimit, key, value); err != nil {
+			return err
+		}
+		n, err := parseCount(key, value)
+		r.Limit = &n
+		return err
+	case "offset":
+		if err := seen.once(seenOffset, key, value); err != nil {
+			return err
+		}
+		r.Offset, err = parseCount(key, value)
+		return err
+	case "and", "or", "not.and", "not.or":
+		c, err := p.tree(key, value)
+		r.Where = append(r.Where, c)
+		return err
+	case "columns", "on_conflict":
+		return errUnsupported("the parameter " + key)
+	}
+	if r.Action == Call && r.Get && !strings.Contains(key, ".") && !looksLikeFilter(value) {
+		r.Arguments = append(r.Arguments, NamedValue{Name: key, Value: value})
+		return nil
+	}
+	c, err := p.filter(key, value)
+	if err != nil {
+		return err
+	}
+	r.Where = append(r.Where, c)
+	return nil
+}
+
+// parseCount reads limit and offset: digits that fit a bigint.
+func parseCount(key, value string) (int64, *Error) {
+	n, err := strconv.ParseInt(value, 10, 64)
+	switch {
+	case err != nil || value[0] == '+':
+		return 0, errSyntax(key, value, 1, "expecting a whole number")
+	case n < 0 && key == "limit":
+		return 0, errRange("Limit should be greater than or equal to zero.")
+	case n < 0:
+		return 0, errRange("Offset should be greater than or equal to zero.")
+	}
+	return n, nil
+}
+
+// unescape decodes a key or value of a query: + is a blank, %XX a byte, and a % that no two hexadecimal
+// digits follow is itself (as PostgREST reads it). PostgreSQL's text holds valid UTF-8 without NUL,
+// so anything else is refused here.
+func unescape(s string) (string, *Error) {
+	i := strings.IndexAny(s, "%+")
+	if i >= 0 {
+		b := make([]byte, 0, len(s))
+		for i = 0; i < len(s); i++ {
+			c := s[i]
+			switch {
+			case c == '+':
+				c = ' '
+			case c == '%' && i+2 < len(s) && isHex(s[i+1]) && isHex(s[i+2]):
+				c = unhex(s[i+1])<<4 | unhex(s[i+2])
+				i += 2
+			}
+			b = append(b, c)
+		}
+		s = string(b)
+	}
+	if strings.IndexByte(s, 0) >= 0 || !utf8.ValidString(s) {
+		return "", &Error{Status: 400, Code: "PGRST100", Message: "Query parameters must be UTF-8 without NUL"}
+	}
+	return s, nil
+}
+
+func isHex(c byte) bool {
+	return c >= '0' && c <= '9' || c >= 'a' && c <= 'f' || c >= 'A' && c <= 'F'
+}
+
+func unhex(c byte) byte {
+	switch {
+	case c >= 'a':
+		return c - 'a' + 10
+	case c >= 'A':
+		return c - 'A' + 10
+	}
+	return c - '0'
+}
