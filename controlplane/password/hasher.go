@@ -195,11 +195,6 @@ func (h *Hasher) do(ctx context.Context, f func()) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	select {
-	case <-h.closed:
-		return ErrClosed
-	default:
-	}
 	if h.inside.Add(1) > h.capacity {
 		h.inside.Add(-1)
 		return ErrBusy

@@ -64,11 +64,15 @@ func TestHasher(t *testing.T) {
 	if matched, rehash, err := h.Compare(ctx, "", "battery"); matched || rehash || err != nil {
 		t.Errorf("no user: %t %t %v", matched, rehash, err)
 	}
-	if _, err := h.Hash(ctx, strings.Repeat("x", 73)); !errors.Is(err, ErrTooLong) {
-		t.Errorf("73 bytes: %v", err)
-	}
-	if _, err := h.Hash(ctx, "a\x00b"); !errors.Is(err, ErrNUL) {
-		t.Errorf("NUL: %v", err)
+	for password, want := range map[string]error{
+		strings.Repeat("k9", 36) + "x": ErrTooLong,
+		strings.Repeat("🍏", 19):        ErrTooLong,
+		"a\x00":                        ErrNUL,
+		"\x00":                         ErrNUL,
+	} {
+		if hash, err := h.Hash(ctx, password); !errors.Is(err, want) || hash != "" {
+			t.Errorf("%q: got %q %v", password, hash, err)
+		}
 	}
 	if err := h.SetCost(5); err != nil {
 		t.Fatal(err)
@@ -161,10 +165,17 @@ func TestCancelledWhileWaiting(t *testing.T) {
 			t.Errorf("%d inside, worked %t", h.inside.Load(), worked.Load())
 		}
 	}
+}
+
+func TestCancelledBefore(t *testing.T) {
+	t.Parallel()
+	h := newHasher(t, Options{Cost: 4})
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err := h.Hash(ctx, "x"); !errors.Is(err, context.Canceled) {
-		t.Errorf("cancelled before: %v", err)
+	for range 50 { // a worker is free, so both cases of the select would be ready
+		if err := h.do(ctx, func() { t.Error("worked") }); !errors.Is(err, context.Canceled) {
+			t.Fatalf("got %v", err)
+		}
 	}
 }
 

@@ -13,9 +13,8 @@ import (
 )
 
 const (
-	maxRole    = 63           // bytes of a name in PostgreSQL
-	maxSeconds = 253402300799 // end of the year 9999
-	maxLeeway  = time.Minute
+	maxRole   = 63 // bytes of a name in PostgreSQL
+	maxLeeway = time.Minute
 )
 
 // Access is what a verified access token says.
@@ -189,5 +188,5 @@ func (o object) readUUID(name string, into *uuid.UUID, required bool) bool {
 // so fractions and exponents are refused with all that is no number.
 func numericDate(value []byte) (int64, bool) {
 	n, err := strconv.ParseInt(string(value), 10, 64)
-	return n, err == nil && n > 0 && n <= maxSeconds
+	return n, err == nil && n > 0
 }
