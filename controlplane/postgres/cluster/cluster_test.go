@@ -137,8 +137,22 @@ func TestOwnerKilled(t *testing.T) {
 	_ = owner.Process.Kill()
 	_ = owner.Wait()
 	c := start(t, o) // PostgreSQL still runs
-	c.Kill()         // and now it ends without a word, its backends a little later
+	// A backend that computes does not notice the end of its postmaster, and keeps the shared memory.
+	busy, err := pgx.Connect(t.Context(), c.URL("postgres", password, "postgres"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer busy.Close(t.Context())
+	computing := make(chan error, 1)
+	go func() {
+		_, err := busy.Exec(t.Context(), `do $$ declare t timestamptz := clock_timestamp();
+			begin while clock_timestamp() < t + interval '2 seconds' loop end loop; end $$`)
+		computing <- err
+	}()
+	time.Sleep(300 * time.Millisecond)
+	c.Kill()
 	c = start(t, o)
+	<-computing
 	query(t, c.URL("postgres", password, "postgres"), `select 'alive'`)
 }
 

@@ -8,7 +8,9 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"golang.org/x/sync/errgroup"
@@ -207,29 +209,63 @@ func current(t *testing.T, conn *pgx.Conn) {
 	}
 }
 
-// Twenty installations at once, in two databases of one cluster, end in one installation each.
+// Twenty installations at once end in one.
 func TestTwentyAtOnce(t *testing.T) {
 	t.Parallel()
 	c := pgtest.Cluster(t, pgtest.Options{})
-	names := []string{"one", "two"}
-	for _, name := range names {
-		exec1(t, c.Superuser(t, "postgres"), `create database `+name)
+	conns := make([]*pgx.Conn, 20)
+	for i := range conns {
+		conns[i] = c.Superuser(t, "postgres")
 	}
 	var g errgroup.Group
-	for i := range 20 {
-		conn := c.Superuser(t, names[i/15])
+	var first atomic.Int32
+	for _, conn := range conns {
 		g.Go(func() error {
-			_, err := install.Migrate(t.Context(), conn, fluxbase.Files, latest)
+			r, err := install.Migrate(t.Context(), conn, fluxbase.Files, latest)
+			if r.From == 0 {
+				first.Add(1)
+			}
 			return err
 		})
 	}
 	if err := g.Wait(); err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range names {
-		current(t, c.Superuser(t, name))
+	if first.Load() != 1 {
+		t.Errorf("%d of 20 found an empty database", first.Load())
 	}
-	differ(t, "the two", snapshot(t, c.Superuser(t, "one"), catalog), snapshot(t, c.Superuser(t, "two"), catalog))
+	current(t, conns[0])
+}
+
+// Our lock is one of the database, but roles belong to the cluster: an installation in another database may change
+// them at the same moment.
+func TestTwoDatabasesAtOnce(t *testing.T) {
+	t.Parallel()
+	c := pgtest.Cluster(t, pgtest.Options{})
+	other, watch := c.Superuser(t, "postgres"), c.Superuser(t, "postgres")
+	exec1(t, other, `create role fluxbase_owner; create role anon nologin noinherit; create role authenticated nologin noinherit;
+		create role service_role nologin noinherit; create role fluxbase_admin nologin noinherit; create role fluxbase_auditor nologin noinherit;
+		create role fluxbase_author nologin noinherit; create role fluxbase_api login noinherit; create role fluxbase_service login noinherit;
+		create role fluxbase_server login noinherit`)
+	exec1(t, other, `create database shop`)
+	exec1(t, other, `begin; alter role fluxbase_owner noinherit`)
+	conn := c.Superuser(t, "shop")
+	done := make(chan error, 1)
+	go func() {
+		_, err := install.Migrate(t.Context(), conn, fluxbase.Files, latest)
+		done <- err
+	}()
+	for waits := false; !waits; time.Sleep(10 * time.Millisecond) {
+		err := watch.QueryRow(t.Context(), `select exists (select from pg_stat_activity where datname = 'shop' and wait_event_type = 'Lock')`).Scan(&waits)
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	exec1(t, other, `commit`)
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+	current(t, conn)
 }
 
 // Every migration goes down and up again, with the packages installed in between.

@@ -183,10 +183,12 @@ var undertaker struct {
 const undertakerScript = `
 while read -r line; do :; done
 for f in "$1"/*/data/postmaster.pid; do
-  [ -f "$f" ] && kill -INT "$(head -n 1 "$f")"
+  [ -f "$f" ] && pid=$(head -n 1 "$f") && kill -INT "$pid" && pids="$pids $pid"
 done
-n=0
-while [ $n -lt 100 ] && ls "$1"/*/data/postmaster.pid; do sleep 0.1; n=$((n+1)); done
+for pid in $pids; do
+  n=0
+  while kill -0 "$pid" && [ $n -lt 100 ]; do sleep 0.1; n=$((n+1)); done
+done
 rm -rf "$1"
 `
 

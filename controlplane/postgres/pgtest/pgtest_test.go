@@ -1,10 +1,14 @@
 package pgtest_test
 
 import (
+	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -76,7 +80,7 @@ func TestNothingIsLeftAfterKill(t *testing.T) {
 	t.Parallel()
 	if os.Getenv("PGTEST_VICTIM") != "" {
 		c := pgtest.Cluster(t, pgtest.Options{})
-		if err := os.WriteFile(os.Getenv("PGTEST_VICTIM"), []byte(c.SocketDir), 0o600); err != nil {
+		if err := os.WriteFile(os.Getenv("PGTEST_VICTIM"), []byte(fmt.Sprint(c.Pid())), 0o600); err != nil {
 			t.Fatal(err)
 		}
 		time.Sleep(time.Minute)
@@ -89,18 +93,34 @@ func TestNothingIsLeftAfterKill(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer cmd.Process.Kill() //nolint:errcheck // it is gone when all went well
-	var socketDir string
+	var pid int
 	wait(t, "the victim's cluster", func() bool {
 		raw, _ := os.ReadFile(note)
-		socketDir = string(raw)
-		return socketDir != ""
+		pid, _ = strconv.Atoi(string(raw))
+		return pid != 0
 	})
+	files, err := filepath.Glob("/tmp/pgtest-*/*/data/postmaster.pid")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var dir string
+	for _, file := range files {
+		if raw, _ := os.ReadFile(file); strings.HasPrefix(string(raw), fmt.Sprintln(pid)) {
+			dir = filepath.Dir(filepath.Dir(filepath.Dir(file)))
+		}
+	}
+	if dir == "" {
+		t.Fatalf("no data directory belongs to process %d", pid)
+	}
 	_ = cmd.Process.Kill()
 	_ = cmd.Wait()
-	wait(t, "the removal of "+socketDir, func() bool {
-		_, err := os.Stat(filepath.Dir(filepath.Dir(socketDir)))
+	wait(t, "the removal of "+dir, func() bool {
+		_, err := os.Stat(dir)
 		return os.IsNotExist(err)
 	})
+	if err := syscall.Kill(pid, 0); !errors.Is(err, syscall.ESRCH) {
+		t.Errorf("process %d still runs: %v", pid, err)
+	}
 }
 
 func wait(t *testing.T, what string, done func() bool) {
