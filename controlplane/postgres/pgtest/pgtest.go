@@ -83,6 +83,9 @@ func Database(t testing.TB) *DB {
 	}
 	db := &DB{Name: fmt.Sprintf("fluxbase_test_%d_%d", os.Getpid(), sequence.Add(1)), shared: s}
 	create := fmt.Sprintf(`create database %s template %s owner %s`, db.Name, s.template, Installer)
+	if !s.external {
+		create += ` strategy file_copy` // twice as fast where a checkpoint costs no fsync
+	}
 	if err := s.exec(t.Context(), create); err != nil {
 		t.Fatalf("pgtest: %v", err)
 	}
