@@ -48,7 +48,7 @@ type batch struct {
 	results    []int16 // result formats; nil is text
 	once       bool    // do not keep the statement
 	fresh      bool    // do not trust the cached form of the statement
-	scrub      bool    // afterwards make the connection as new
+	scrub      bool    // afterwards drop what only a volatile function can leave behind
 	row        func([][]byte) error
 }
 
@@ -96,7 +96,8 @@ func (c *conn) run(ctx context.Context, b *batch) (out outcome) {
 
 	statement := c.send(b, &out)
 	pipeline.SendPipelineSync()
-	if b.scrub {
+	scrub := b.scrub && !c.unnamed
+	if scrub {
 		c.sendScrub(pipeline)
 	}
 	if err := pipeline.Flush(); err != nil {
@@ -110,21 +111,14 @@ func (c *conn) run(ctx context.Context, b *batch) (out outcome) {
 	if !out.broken {
 		c.receiveSync(pipeline, &out)
 	}
-	if !out.broken && b.scrub {
+	if !out.broken && scrub {
 		c.receiveScrub(pipeline, &out)
 	}
 
 	finished = true
 	// An answer that was not read to its end makes Close read on, fail, cancel the statement and close the connection.
-	if err := pipeline.Close(); err != nil {
-		var pgErr *pgconn.PgError
-		if !errors.As(err, &pgErr) {
-			out.broken = true
-			if out.err == nil {
-				out.err = err
-			}
-		}
-	}
+	// The outcome is known by then, so its error says nothing new.
+	_ = pipeline.Close()
 	if c.pg.IsClosed() || c.pg.TxStatus() != 'I' {
 		out.broken = true
 	}

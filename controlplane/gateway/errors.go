@@ -61,5 +61,13 @@ func isCanceled(ctx context.Context, err *pgconn.PgError) bool {
 
 // canceled returns the error for a statement that ended because its context did.
 func canceled(ctx context.Context) error {
-	return fmt.Errorf("gateway: statement canceled: %w", context.Cause(ctx))
+	return fmt.Errorf("gateway: statement canceled: %w", contextError(ctx))
+}
+
+// contextError returns why ctx ended: context.Canceled or context.DeadlineExceeded, with the cause if it has another.
+func contextError(ctx context.Context) error {
+	if cause := context.Cause(ctx); cause != ctx.Err() {
+		return fmt.Errorf("%w: %w", ctx.Err(), cause)
+	}
+	return ctx.Err()
 }

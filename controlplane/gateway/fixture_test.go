@@ -57,7 +57,17 @@ func TestMain(m *testing.M) { pgtest.Main(m) }
 // setup opens a gateway on a database of the test's own. change may adjust the configuration.
 func setup(t testing.TB, change func(*Config)) *fixture {
 	t.Helper()
-	f := &fixture{db: pgtest.Database(t), wire: wiretest.New()}
+	return setupOn(t, pgtest.Database(t), func(_ *pgtest.DB, c *Config) {
+		if change != nil {
+			change(c)
+		}
+	})
+}
+
+// setupOn opens a gateway on db.
+func setupOn(t testing.TB, db *pgtest.DB, change func(*pgtest.DB, *Config)) *fixture {
+	t.Helper()
+	f := &fixture{db: db, wire: wiretest.New()}
 	f.super = f.db.Conn(t, "superuser")
 	f.exec(t, application)
 	config := Config{
@@ -67,9 +77,7 @@ func setup(t testing.TB, change func(*Config)) *fixture {
 		AcquireTimeout: 5 * time.Second,
 		DialFunc:       f.wire.Dial(dial),
 	}
-	if change != nil {
-		change(&config)
-	}
+	change(db, &config)
 	var err error
 	if f.Gateway, err = Open(t.Context(), config); err != nil {
 		t.Fatal(err)

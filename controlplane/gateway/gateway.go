@@ -57,8 +57,8 @@ type QueryOptions struct {
 	StatementTimeout time.Duration
 
 	// Volatile says that the statement may run volatile functions of the application, as an RPC does. Such a function can
-	// replace prepared statements behind the gateway's back, so the connection is made as new in the same write. That
-	// costs the connection's cached statements. It has no effect with PoolerTransaction, which prepares none.
+	// replace prepared statements behind the gateway's back, so all are dropped in the same write and the gate is prepared
+	// anew; the next statements on that connection are first uses again. It has no effect with PoolerTransaction, which prepares none.
 	Volatile bool
 }
 
@@ -258,6 +258,6 @@ func (g *Gateway) Close(ctx context.Context) error {
 			p.cut()
 		}
 		<-done
-		return fmt.Errorf("gateway: close: %w", context.Cause(ctx))
+		return fmt.Errorf("gateway: close: %w", contextError(ctx))
 	}
 }

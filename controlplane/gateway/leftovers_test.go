@@ -101,15 +101,38 @@ func TestReplacedStatementsAreGone(t *testing.T) {
 	}
 }
 
-// A failing request is scrubbed too: what it deallocated stays deallocated.
-func TestScrubAfterAnError(t *testing.T) {
+func TestScrub(t *testing.T) {
 	t.Parallel()
 	f := setup(t, nil)
 	pid := f.one(t, annCaller(), read, "select pg_backend_pid()")
+	// A failing request is scrubbed too: what it deallocated stays deallocated.
 	_, err := f.query(t.Context(), bobCaller(), rpc, run, "deallocate all; select 1/0")
 	wantCode(t, err, "22012")
+	f.one(t, bobCaller(), rpc, run, "select set_config('role', 'anon', false)")
+	f.one(t, bobCaller(), rpc, run, "declare held cursor with hold for select 'secret'; listen everything")
+	if got := f.one(t, annCaller(), read, "select (select count(*) from pg_cursors where is_holdable) + (select count(*) from pg_listening_channels())"); got != "0" {
+		t.Errorf("%s cursors and channels", got)
+	}
 	if got := f.one(t, annCaller(), read, "select pg_backend_pid()"); got != pid {
 		t.Error("the connection was lost")
+	}
+
+	// What goes wrong after the commit is not the request's failure.
+	done := make(chan error, 1)
+	go func() {
+		_, err := f.query(t.Context(), annCaller(), rpc, run, "insert into app.things values (1); select pg_sleep(0.5)")
+		done <- err
+	}()
+	waitFor(t, func() bool {
+		return f.value(t, "select count(*) from pg_stat_activity where datname = current_database() and wait_event = 'PgSleep'") == "1"
+	})
+	f.exec(t, "revoke usage on schema fluxbase from fluxbase_api")
+	if err := <-done; err != nil {
+		t.Errorf("a committed request: %v", err)
+	}
+	f.exec(t, "grant usage on schema fluxbase to fluxbase_api")
+	if got := f.one(t, annCaller(), read, "select count(*) from app.things"); got != "1" {
+		t.Errorf("%s rows", got)
 	}
 }
 

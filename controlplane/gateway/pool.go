@@ -30,6 +30,7 @@ type pool struct {
 	name    string
 	timeout time.Duration // to wait for a connection
 	inner   *puddle.Pool[*conn]
+	never   context.Context // ended: with it no connection is made
 
 	// generation counts the times that the server was found gone. Connections begun earlier are not used any more.
 	generation atomic.Uint64
@@ -60,11 +61,16 @@ func newPool(name string, pc PoolConfig, gate *gateStatement, config *Config) (*
 		return &pgconn.CancelRequestContextWatcherHandler{Conn: pg, DeadlineDelay: cancelTimeout}
 	}
 
-	p := &pool{name: name, timeout: config.AcquireTimeout, open: make(map[*conn]net.Conn)}
+	never, cancel := context.WithCancel(context.Background())
+	cancel()
+	p := &pool{name: name, timeout: config.AcquireTimeout, never: never, open: make(map[*conn]net.Conn)}
 	unnamed := config.Pooler == PoolerTransaction
 	p.inner, err = puddle.NewPool(&puddle.Config[*conn]{
 		MaxSize: int32(pc.Size),
 		Constructor: func(ctx context.Context) (*conn, error) {
+			if err := ctx.Err(); err != nil {
+				return nil, err
+			}
 			generation := p.generation.Load()
 			c, err := connect(ctx, cc, gate, config.StatementCacheSize, unnamed)
 			if err != nil {
@@ -93,6 +99,16 @@ func newPool(name string, pc PoolConfig, gate *gateStatement, config *Config) (*
 // acquire waits for a connection. With probe, a connection that the server has closed meanwhile is found out before it
 // is used: what a write met there would have an unknown outcome.
 func (p *pool) acquire(ctx context.Context, probe bool) (*resource, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, p.acquireError(ctx, err)
+	}
+	// An idle connection, the usual case, needs no timer.
+	if res, err := p.inner.TryAcquire(p.never); err == nil {
+		if !probe || alive(res.Value().pg.Conn()) {
+			return res, nil
+		}
+		p.discard(res)
+	}
 	waiting, cancel := context.WithTimeout(ctx, p.timeout)
 	defer cancel()
 	for {
@@ -100,11 +116,10 @@ func (p *pool) acquire(ctx context.Context, probe bool) (*resource, error) {
 		if err != nil {
 			return nil, p.acquireError(ctx, err)
 		}
-		if probe && !alive(res.Value().pg.Conn()) {
-			p.discard(res)
-			continue
+		if !probe || alive(res.Value().pg.Conn()) {
+			return res, nil
 		}
-		return res, nil
+		p.discard(res)
 	}
 }
 
@@ -112,7 +127,7 @@ func (p *pool) acquire(ctx context.Context, probe bool) (*resource, error) {
 func (p *pool) acquireError(ctx context.Context, err error) error {
 	switch {
 	case ctx.Err() != nil:
-		return fmt.Errorf("gateway: wait for a connection: %w", context.Cause(ctx))
+		return fmt.Errorf("gateway: wait for a connection: %w", contextError(ctx))
 	case errors.Is(err, context.DeadlineExceeded):
 		if stat := p.inner.Stat(); stat.AcquiredResources() < stat.MaxResources() {
 			return unavailable(fmt.Errorf("%s pool: no connection within %v", p.name, p.timeout))

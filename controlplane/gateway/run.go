@@ -82,8 +82,11 @@ func (g *Gateway) attempt(ctx context.Context, r *request) (out outcome, key *co
 // or setting that an earlier request left behind forbids it (42501, 25001), a statement timeout of 1 ms, and so on. A
 // refusal is no damage, nor is a context whose key is out of date.
 func damaged(ctx context.Context, out *outcome) bool {
+	if out.err == nil || out.stage >= stageStatement {
+		return false
+	}
 	var pgErr *pgconn.PgError
-	return out.stage < stageStatement && errors.As(out.err, &pgErr) &&
+	return errors.As(out.err, &pgErr) &&
 		!isRefusal(pgErr) && !isContextChanged(pgErr) && !isCanceled(ctx, pgErr)
 }
 

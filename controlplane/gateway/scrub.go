@@ -14,15 +14,22 @@ import (
 // inside a volatile function can DEALLOCATE one and PREPARE another under its name, even in a read-only transaction,
 // and the names are readable in pg_prepared_statements. The next request on that connection, somebody else's, would
 // bind its context to the foreign statement. So a request that may run volatile functions of the application is
-// followed, in the same write, by DISCARD ALL and by preparing the gate anew. Both are outside the request's
-// transaction and run as the login; DISCARD ALL travels unnamed, so it cannot be replaced itself.
-
-const discardSQL = "discard all"
+// followed, in the same write, by the statements below and by preparing the gate anew. They are outside the request's
+// transaction and travel unnamed, so they cannot be replaced themselves. DISCARD ALL would do the same but also drops
+// the plans inside the gate's own functions, which cost more than the whole request.
+var scrubSQL = [...]string{
+	resetSQL, // the gate can be prepared by the login only
+	"deallocate all",
+	"close all",  // cursors with hold
+	"unlisten *", // channels
+}
 
 // sendScrub queues the messages behind the Sync of the request.
 func (c *conn) sendScrub(pipeline *pgconn.Pipeline) {
 	f := c.pg.Frontend()
-	sendUnnamed(f, discardSQL, nil, nil, nil, nil)
+	for _, sql := range scrubSQL {
+		sendUnnamed(f, sql, nil, nil, nil, nil)
+	}
 	f.SendParse(&pgproto3.Parse{Name: resetName, Query: resetSQL})
 	f.SendParse(&pgproto3.Parse{Name: c.gate.name, Query: c.gate.sql, ParameterOIDs: c.gate.types})
 	pipeline.SendPipelineSync()
@@ -33,7 +40,7 @@ func (c *conn) sendScrub(pipeline *pgconn.Pipeline) {
 func (c *conn) receiveScrub(pipeline *pgconn.Pipeline, out *outcome) {
 	c.statements.clear()
 	f := c.pg.Frontend()
-	for parsed := 0; parsed < 3; {
+	for parsed := 0; parsed < len(scrubSQL)+2; {
 		msg, err := f.Receive()
 		if err != nil {
 			out.broken, out.lost = true, true
