@@ -7,6 +7,7 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+	"unicode/utf8"
 )
 
 func TestDecodePayload(t *testing.T) {
@@ -23,6 +24,11 @@ func TestDecodePayload(t *testing.T) {
 		p, err := decodePayload([]byte(c.src), 100)
 		if err != nil || string(p.JSON) != c.want {
 			t.Errorf("%s: %s %v", c.src, p.JSON, err)
+		}
+	}
+	for _, src := range []string{"{\"a\":\"\xff\"}", "{\"a\":\"\xc0\xa7\"}", "{\"a\":\"\xed\xa0\x80\"}", "{\"\xe9\":1}"} {
+		if p, err := decodePayload([]byte(src), 100); err == nil {
+			t.Errorf("%q is not UTF-8 and became %q", src, p.JSON)
 		}
 	}
 	// Many keys take another way to find duplicates.
@@ -61,7 +67,7 @@ func FuzzBody(f *testing.F) {
 				t.Fatalf("%q: %v", text, err)
 			}
 		}
-		if !reflect.DeepEqual(want, got) || p.Rows != len(got) || bytes.IndexByte(p.JSON, 0) >= 0 || bytes.Contains(p.JSON, []byte(`\u0000`)) {
+		if !reflect.DeepEqual(want, got) || p.Rows != len(got) || !utf8.Valid(p.JSON) || bytes.IndexByte(p.JSON, 0) >= 0 || bytes.Contains(p.JSON, []byte(`\u0000`)) {
 			t.Errorf("%q became %q", src, p.JSON)
 		}
 		for _, row := range got {
