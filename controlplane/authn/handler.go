@@ -65,19 +65,19 @@ type Router interface {
 	Add(method, path string, handler echo.HandlerFunc, middleware ...echo.MiddlewareFunc) *echo.Route
 }
 
-// Mount adds the routes below the router's prefix.
-func (h *Handler) Mount(r Router) {
-	r.Add(http.MethodGet, "/health", h.Health)
-	r.Add(http.MethodGet, "/settings", h.PublicSettings)
-	r.Add(http.MethodPost, "/signup", h.Signup)
-	r.Add(http.MethodPost, "/token", h.Token)
-	r.Add(http.MethodPost, "/login", h.Login)
-	r.Add(http.MethodPost, "/refresh", h.RefreshSession)
-	r.Add(http.MethodPost, "/logout", h.Logout)
-	r.Add(http.MethodGet, "/user", h.User)
-	r.Add(http.MethodPut, "/user", h.UpdateUser)
-	r.Add(http.MethodGet, "/sessions", h.Sessions)
-	r.Add(http.MethodDelete, "/sessions/:id", h.RevokeSession)
+// Mount adds the routes below the router's prefix, each with the middleware.
+func (h *Handler) Mount(r Router, middleware ...echo.MiddlewareFunc) {
+	r.Add(http.MethodGet, "/health", h.Health, middleware...)
+	r.Add(http.MethodGet, "/settings", h.PublicSettings, middleware...)
+	r.Add(http.MethodPost, "/signup", h.Signup, middleware...)
+	r.Add(http.MethodPost, "/token", h.Token, middleware...)
+	r.Add(http.MethodPost, "/login", h.Login, middleware...)
+	r.Add(http.MethodPost, "/refresh", h.RefreshSession, middleware...)
+	r.Add(http.MethodPost, "/logout", h.Logout, middleware...)
+	r.Add(http.MethodGet, "/user", h.User, middleware...)
+	r.Add(http.MethodPut, "/user", h.UpdateUser, middleware...)
+	r.Add(http.MethodGet, "/sessions", h.Sessions, middleware...)
+	r.Add(http.MethodDelete, "/sessions/:id", h.RevokeSession, middleware...)
 }
 
 // call calls an entry point and returns its answer, which is there whenever the error is a refusal.

@@ -10,10 +10,11 @@ import (
 	"github.com/wayli-app/fluxbase/controlplane/config"
 )
 
-// The channels that a server listens on.
+// The channels that a server listens on. The last is PostgREST's, for migrations that were written with it in mind.
 const (
-	settingsChannel = "fluxbase_settings"
-	reloadChannel   = "fluxbase_reload"
+	settingsChannel  = "fluxbase_settings"
+	reloadChannel    = "fluxbase_reload"
+	postgrestChannel = "pgrst"
 )
 
 const (
@@ -61,7 +62,7 @@ func (s *Server) listen(ctx context.Context, key string, url config.URL) error {
 		return err
 	}
 	defer conn.Close(context.WithoutCancel(ctx)) //nolint:errcheck // the session held nothing
-	for _, channel := range [...]string{settingsChannel, reloadChannel} {
+	for _, channel := range [...]string{settingsChannel, reloadChannel, postgrestChannel} {
 		if _, err := conn.Exec(ctx, "listen "+channel); err != nil {
 			return err
 		}
@@ -89,7 +90,7 @@ func (s *Server) listen(ctx context.Context, key string, url config.URL) error {
 			}
 			told[next] = true
 		}
-		s.refresh(ctx, told[settingsChannel], told[reloadChannel])
+		s.refresh(ctx, told[settingsChannel], told[reloadChannel] || told[postgrestChannel])
 	}
 }
 

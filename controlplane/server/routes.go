@@ -29,7 +29,7 @@ func (s *Server) routes() http.Handler {
 	e.Use(s.observe)
 
 	for _, prefix := range authPrefixes {
-		s.auth.Mount(e.Group(prefix, noStore, withRequestID))
+		s.auth.Mount(e.Group(prefix), noStore, withRequestID)
 	}
 	for _, prefix := range dataPrefixes {
 		e.Match(dataMethods, prefix+"/:name", s.serveTable)

@@ -34,13 +34,18 @@ const Password = "correct horse battery staple"
 type Server struct {
 	*server.Server
 	URL   string            // http://127.0.0.1:port
-	DB    *pgtest.DB        // its database
+	DB    Database          // its database
 	Wire  *wiretest.Counter // counts round trips of the pools
 	Log   *Log              // everything that it logged
 	admin *pgx.Conn
 	mu    sync.Mutex // guards admin
 	stop  context.CancelFunc
 	ended func() error // waits for the end of Serve
+}
+
+// Database is what a server is started on: a clone of [pgtest.Database] or a [Private] one.
+type Database interface {
+	URL(role string) string // as pgtest.DB
 }
 
 // Start runs a server on a new database and ends it with the test. Each variable is NAME=value of the server's
@@ -52,10 +57,14 @@ func Start(t testing.TB, variables ...string) *Server {
 }
 
 // On runs a server on a database that is there.
-func On(t testing.TB, db *pgtest.DB, variables ...string) *Server {
+func On(t testing.TB, db Database, variables ...string) *Server {
 	t.Helper()
 	s := &Server{DB: db, Wire: wiretest.New(), Log: new(Log)}
-	s.admin = db.Conn(t, "superuser")
+	t.Cleanup(func() {
+		if s.admin != nil {
+			_ = s.admin.Close(context.Background())
+		}
+	})
 	var err error
 	s.Server, err = server.New(t.Context(), server.Options{
 		Config:  Config(t, db, variables...),
@@ -96,7 +105,7 @@ func (s *Server) Stop() error {
 }
 
 // Config is the configuration of a server on a database.
-func Config(t testing.TB, db *pgtest.DB, variables ...string) *config.Config {
+func Config(t testing.TB, db Database, variables ...string) *config.Config {
 	t.Helper()
 	environ := append([]string{
 		"FLUXBASE_MODE=development",
@@ -112,12 +121,24 @@ func Config(t testing.TB, db *pgtest.DB, variables ...string) *config.Config {
 	return c
 }
 
+// superuser is a session that is open, also after a restart of PostgreSQL.
+func (s *Server) superuser(t testing.TB) *pgx.Conn {
+	t.Helper()
+	if s.admin == nil || s.admin.Ping(context.Background()) != nil {
+		var err error
+		if s.admin, err = pgx.Connect(context.Background(), s.DB.URL("superuser")); err != nil {
+			t.Fatalf("servertest: %v", err)
+		}
+	}
+	return s.admin
+}
+
 // Exec runs SQL as the superuser.
 func (s *Server) Exec(t testing.TB, sql string, args ...any) {
 	t.Helper()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if _, err := s.admin.Exec(context.Background(), sql, args...); err != nil {
+	if _, err := s.superuser(t).Exec(context.Background(), sql, args...); err != nil {
 		t.Fatalf("%s: %v", sql, err)
 	}
 }
@@ -128,7 +149,7 @@ func (s *Server) Value(t testing.TB, sql string, args ...any) string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var v *string
-	if err := s.admin.QueryRow(context.Background(), "select ("+sql+")::text", args...).Scan(&v); err != nil {
+	if err := s.superuser(t).QueryRow(context.Background(), "select ("+sql+")::text", args...).Scan(&v); err != nil {
 		t.Fatalf("%s: %v", sql, err)
 	}
 	if v == nil {
@@ -137,16 +158,24 @@ func (s *Server) Value(t testing.TB, sql string, args ...any) string {
 	return *v
 }
 
-// Set changes a setting and waits until the server has noticed.
-func (s *Server) Set(t testing.TB, key, value string) {
-	t.Helper()
-	s.Exec(t, `select auth.set_setting(p_key => $1, p_value => $2)`, key, value)
-}
-
 // CreateUser makes a confirmed user in psql's way, with Password.
 func (s *Server) CreateUser(t testing.TB, email string) (id string) {
 	t.Helper()
 	return s.Value(t, `auth.create_user(p_email => $1, p_password => $2)`, email, Password)
+}
+
+// RoundTrips is how many round trips to PostgreSQL a call takes. What the server asks for itself meanwhile would count
+// too, so of three calls the least counts.
+func (s *Server) RoundTrips(call func()) int {
+	least := 0
+	for i := range 3 {
+		s.Wire.Reset()
+		call()
+		if n := s.Wire.Counts().Ready; i == 0 || n < least {
+			least = n
+		}
+	}
+	return least
 }
 
 // Answer is a whole HTTP answer.
