@@ -75,6 +75,7 @@ as $$
 begin
   reset all;
   discard temp;
+  discard sequences; -- lastval() and currval()
   perform pg_advisory_unlock_all();
   if p_context is null or p_context_mac is null then
     raise exception using errcode = 'ZF400', message = 'request context is missing';

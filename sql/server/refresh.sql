@@ -11,10 +11,7 @@ declare
   v_jti uuid := p_jti;
 begin
   select s.* into v_session from auth.sessions s where s.id = p_session_id for no key update;
-  if not found
-     or p_generation > v_session.generation
-     or not exists (select from auth.refresh_tokens r where r.session_id = p_session_id
-                    and r.generation = p_generation and r.token_hash = p_token_hash) and p_generation >= v_session.generation - 1 then
+  if not found or p_generation > v_session.generation then
     return jsonb_build_object('status', 'refresh_token_not_found');
   end if;
   -- An older token than the parent of the current one: it was stolen, or its thief was faster.
@@ -35,7 +32,10 @@ begin
   end if;
   if p_generation = v_session.generation then
     update auth.refresh_tokens r set used_at = now()
-    where r.session_id = p_session_id and r.generation = p_generation;
+    where r.session_id = p_session_id and r.generation = p_generation and r.token_hash = p_token_hash;
+    if not found then
+      return jsonb_build_object('status', 'refresh_token_not_found');
+    end if;
     insert into auth.refresh_tokens (session_id, generation, token_hash, jti)
     values (p_session_id, p_generation + 1, p_child_hash, p_jti);
     update auth.sessions s
@@ -44,8 +44,13 @@ begin
     where s.id = p_session_id returning s.* into v_session;
   else
     -- The child was never used, so its answer may have been lost: the same child again.
-    select r.jti into strict v_jti from auth.refresh_tokens r
-    where r.session_id = p_session_id and r.generation = v_session.generation;
+    select child.jti into v_jti
+    from auth.refresh_tokens parent join auth.refresh_tokens child using (session_id)
+    where parent.session_id = p_session_id and parent.generation = p_generation and parent.token_hash = p_token_hash
+      and child.generation = v_session.generation;
+    if not found then
+      return jsonb_build_object('status', 'refresh_token_not_found');
+    end if;
   end if;
   select u.* into strict v_user from auth.users u where u.id = v_session.user_id;
   return jsonb_build_object('status', 'ok',

@@ -62,13 +62,13 @@ comment on function fluxbase.user_update(text, text, jsonb) is
   'Changes address, password or metadata (merged, null removes a key) of the signed-in user; a new password ends the other sessions.';
 
 create or replace function fluxbase.sessions()
-returns jsonb language plpgsql stable security definer set search_path = pg_catalog, pg_temp
+returns jsonb language plpgsql stable security definer set search_path = pg_catalog, pg_temp set timezone = 'UTC'
 as $$
 begin
   return jsonb_build_object('status', 'ok', 'sessions', (
     select coalesce(jsonb_agg(jsonb_build_object(
-        'id', s.id, 'created_at', fluxbase.rfc3339(s.created_at), 'refreshed_at', fluxbase.rfc3339(s.refreshed_at),
-        'expires_at', fluxbase.rfc3339(s.expires_at), 'aal', s.aal, 'ip', host(s.ip), 'user_agent', s.user_agent,
+        'id', s.id, 'created_at', s.created_at, 'refreshed_at', s.refreshed_at,
+        'expires_at', s.expires_at, 'aal', s.aal, 'ip', host(s.ip), 'user_agent', s.user_agent,
         'current', s.id is not distinct from auth.session_id()) order by s.created_at desc, s.id), '[]')
     from auth.sessions s
     where s.user_id = auth.current_user_id() and s.revoked_at is null and s.expires_at > now()));
