@@ -6,8 +6,6 @@ import (
 	"strings"
 
 	"github.com/labstack/echo/v4"
-
-	"github.com/wayli-app/fluxbase/controlplane/authn"
 )
 
 // The two names of each API: ours and the one that clients of Supabase use.
@@ -58,9 +56,9 @@ func (s *Server) serveFunction(c echo.Context) error {
 }
 
 func (s *Server) serveData(c echo.Context, serve func(w http.ResponseWriter, r *http.Request, name string)) error {
-	name, err := lastSegment(c.Request().URL)
-	if err != nil {
-		return &authn.Error{Status: http.StatusBadRequest, Code: "validation_failed", Message: "The path is not well-formed"}
+	name, ok := lastSegment(c.Request().URL, strings.TrimSuffix(c.Path(), ":name"))
+	if !ok {
+		return errNotFound
 	}
 	caller, err := s.gate.Caller(c.Request(), origin(c))
 	if err != nil {
@@ -70,9 +68,13 @@ func (s *Server) serveData(c echo.Context, serve func(w http.ResponseWriter, r *
 	return nil
 }
 
-// lastSegment is the decoded last part of the path. The router decodes a path or leaves it as it is, depending on what
-// is in it.
-func lastSegment(u *url.URL) (string, error) {
-	path := u.EscapedPath()
-	return url.PathUnescape(path[strings.LastIndexByte(path, '/')+1:])
+// lastSegment is the decoded rest of a path behind a prefix, if it is one segment. The router decodes it or leaves it
+// as it is, depending on what is in it, and takes several segments for one.
+func lastSegment(u *url.URL, prefix string) (name string, ok bool) {
+	rest, ok := strings.CutPrefix(u.EscapedPath(), prefix)
+	if !ok || rest == "" || strings.Contains(rest, "/") {
+		return "", false
+	}
+	name, err := url.PathUnescape(rest)
+	return name, err == nil
 }
