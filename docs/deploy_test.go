@@ -120,9 +120,12 @@ func TestDockerignore(t *testing.T) {
 			}
 		}
 	}
-	for _, directory := range regexp.MustCompile(`all:(\S+)`).FindAllStringSubmatch(readFile(t, "fluxbase.go"), -1) {
-		if top, _, _ := strings.Cut(directory[1], "/"); !slices.ContainsFunc(patterns, func(p string) bool { return strings.HasPrefix(p, "!"+top+"/") }) {
-			t.Errorf("the binary embeds %s, and the build does not see it", directory[1])
+	for _, m := range regexp.MustCompile(`(?m)^//go:embed (.+)$`).FindAllStringSubmatch(readFile(t, "fluxbase.go"), -1) {
+		for _, tree := range strings.Fields(m[1]) {
+			tree = strings.TrimPrefix(tree, "all:")
+			if !slices.Contains(patterns, "!"+tree+"/") {
+				t.Errorf("the binary embeds %s, and the build does not see it", tree)
+			}
 		}
 	}
 }
