@@ -102,7 +102,8 @@ begin
       (9, 'fluxbase_service', 'login noinherit'),
       (10, 'fluxbase_server', 'login noinherit')),
     -- The logins become a request's role with SET ROLE and inherit nothing. fluxbase_admin becomes a user for
-    -- auth.login_as. The installer acts as fluxbase_owner only when it says so, and administers in psql.
+    -- auth.login_as. The installer acts as fluxbase_owner only when it says so, administers in psql, and its tables
+    -- reference auth.users.
     wanted_member (ord, granted, member, inherits) as (values
       (1, 'anon',           'fluxbase_api',     false),
       (2, 'authenticated',  'fluxbase_api',     false),
@@ -111,7 +112,8 @@ begin
       (5, 'authenticated',  'fluxbase_admin',   false),
       (6, 'service_role',   'fluxbase_admin',   false),
       (7, 'fluxbase_owner', v_installer,        false),
-      (8, 'fluxbase_admin', v_installer,        true)),
+      (8, 'fluxbase_admin', v_installer,        true),
+      (9, 'fluxbase_author', v_installer,       true)),
     -- The options are read through jsonb because 15 has no such columns.
     held as (
       select r.rolname as granted, u.rolname as member,
@@ -122,7 +124,11 @@ begin
     wanted_setting (ord, name, value) as (values
       (1, 'statement_timeout', '15s'),
       (2, 'lock_timeout', '5s'),
-      (3, 'idle_in_transaction_session_timeout', '30s'))
+      (3, 'idle_in_transaction_session_timeout', '30s'),
+      -- Compiling a short query takes a thousand times as long as running it.
+      (4, 'jit', 'off'),
+      -- From 17 on this ends a batch that stalls in the middle; before, nothing in PostgreSQL does.
+      (5, 'transaction_timeout', '60s'))
     select 1 as part, w.ord, true as required, format('create role %I %s', w.name, w.attributes) as statement
     from wanted_role w
     where not exists (select from pg_roles r where r.rolname = w.name)
@@ -150,6 +156,7 @@ begin
     select 6, w.ord * 10 + s.ord, false, format('alter role %I set %s = %L', w.name, s.name, s.value)
     from wanted_role w cross join wanted_setting s
     where w.attributes like 'login%'
+      and (s.name <> 'transaction_timeout' or current_setting('server_version_num')::integer >= 170000)
       and not exists (select from pg_db_role_setting g, pg_roles r, unnest(g.setconfig) c
                       where r.rolname = w.name and g.setrole = r.oid and c like s.name || '=%'
                         and (g.setdatabase = 0

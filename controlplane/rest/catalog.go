@@ -13,6 +13,7 @@ type Catalog struct {
 	relations map[qualifiedName]*Relation
 	routines  map[qualifiedName][]*Routine
 	types     map[string]string // name as a client may write it -> SQL
+	foreign   foreignCode
 }
 
 // qualifiedName is a schema and a name in it.

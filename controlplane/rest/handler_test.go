@@ -249,7 +249,7 @@ func TestOptions(t *testing.T) {
 		{"DELETE /tasks", gateway.QueryOptions{}},
 		{"GET /rpc/hello?name=x", gateway.QueryOptions{ReadOnly: true}},
 		{`POST /rpc/hello {"name":"x"}`, gateway.QueryOptions{ReadOnly: true}},
-		{`POST /rpc/rename {"task":1,"name":"x"}`, gateway.QueryOptions{Volatile: true}},
+		{`POST /rpc/rename {"task":1,"name":"x"}`, gateway.QueryOptions{}},
 	} {
 		g := &fake{row: [][]byte{[]byte("[]"), []byte("0")}}
 		method, rest, _ := strings.Cut(c.line, " ")

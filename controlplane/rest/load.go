@@ -55,6 +55,15 @@ func Load(ctx context.Context, g Gateway, schemas []string) (*Catalog, error) {
 	if catalog == nil {
 		return nil, errors.New("load the catalog: no row")
 	}
+	statement.SQL = foreignCodeSQL
+	err = g.Query(ctx, gateway.Caller{Role: "anon"}, statement, gateway.QueryOptions{ReadOnly: true},
+		func(row [][]byte) (err error) {
+			catalog.foreign, err = newForeignCode(row[0])
+			return err
+		})
+	if err != nil {
+		return nil, fmt.Errorf("look for application code: %w", err)
+	}
 	return catalog, nil
 }
 

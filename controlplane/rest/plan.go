@@ -24,6 +24,8 @@ type Plan struct {
 
 	payload Payload
 	targets []*Column // columns that the payload writes, in the order of the table
+
+	volatile bool // may run SQL that application code makes up
 }
 
 // output is a column of the result.
@@ -60,6 +62,7 @@ func (c *Catalog) Plan(r *Request) (*Plan, *Error) {
 		return nil, err
 	}
 	p := &Plan{action: r.Action, head: r.Head, answer: r.Return, limit: r.Limit, offset: r.Offset, payload: r.Payload}
+	p.volatile = c.foreign.mayRun(r.Action, qualifiedName{schema, r.Name})
 	scope := scope{name: r.Name}
 	if r.Action == Call {
 		if err := c.call(p, schema, r); err != nil {
@@ -96,8 +99,8 @@ func (p *Plan) ReadOnly() bool {
 	return p.action == Read || p.action == Call && p.routine.Volatility != Volatile
 }
 
-// Volatile tells whether the statement calls a volatile function.
-func (p *Plan) Volatile() bool { return p.action == Call && p.routine.Volatility == Volatile }
+// Volatile tells whether the statement may run SQL that application code makes up (see foreignCode).
+func (p *Plan) Volatile() bool { return p.volatile }
 
 // target resolves the keys of the payload to columns of the relation.
 func (p *Plan) target() *Error {

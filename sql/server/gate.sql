@@ -23,10 +23,11 @@ begin
       raise exception using errcode = 'ZF401', message = 'session is not alive';
     end if;
   elsif p_api_key_id is not null then
-    perform from auth.api_keys k
+    perform from auth.api_keys k left join auth.users u on u.id = k.user_id
     where k.id = p_api_key_id
       and k.revoked_at is null
       and (k.expires_at is null or k.expires_at > now())
+      and (u.banned_until is null or u.banned_until <= now())
       and starts_with(p_context, '[1,' || coalesce('"' || k.user_id || '"', 'null') || ',null,')
       and case k.kind when 'service' then session_user = 'fluxbase_service' or session_user = 'fluxbase_server'
                       else session_user <> 'fluxbase_service' end;

@@ -18,5 +18,5 @@ begin
     'packages', (select coalesce(jsonb_object_agg(p.name, p.checksum), '{}') from fluxbase.packages p));
 end $$;
 revoke all on function fluxbase.installed() from public;
-grant execute on function fluxbase.installed() to fluxbase_server, fluxbase_admin;
+grant execute on function fluxbase.installed() to fluxbase_server;
 comment on function fluxbase.installed() is 'Schema version and package checksums, which the server compares with its own at start.';
