@@ -16,13 +16,13 @@ var (
 func TestGuides(t *testing.T) {
 	t.Parallel()
 	i := newInstalled(t)
-	programs := buildPrograms(t)
-	demo := newPlace(t, programs)
+	path := buildPrograms(t) + ":" + i.cluster.Bin() // pg_dump must not be older than the server
+	demo := newPlace(t, path)
 	demo.startDemo(t)
 	places := map[string]func(*testing.T) *place{
 		"demo": func(*testing.T) *place { return demo },
 		"application": func(t *testing.T) *place {
-			p := newPlace(t, programs)
+			p := newPlace(t, path)
 			p.makeApplication(t)
 			return p
 		},

@@ -107,7 +107,8 @@ type place struct {
 	address string // on which the server of the place listens; pages show shownAddress
 }
 
-func newPlace(t *testing.T, programs string) *place {
+// newPlace makes a place whose programs are found in the directories of path first.
+func newPlace(t *testing.T, path string) *place {
 	t.Helper()
 	// Not t.TempDir: the account of PostgreSQL must be able to look into it.
 	dir, err := os.MkdirTemp("/tmp", "fluxbase-docs-")
@@ -129,7 +130,7 @@ func newPlace(t *testing.T, programs string) *place {
 		}
 	}
 	return &place{dir: dir, address: freeAddress(t),
-		env: []string{"PATH=" + programs + ":" + os.Getenv("PATH"), "HOME=" + dir, "LC_ALL=C.UTF-8", "PAGER=cat"}}
+		env: []string{"PATH=" + path + ":" + os.Getenv("PATH"), "HOME=" + dir, "LC_ALL=C.UTF-8", "PAGER=cat"}}
 }
 
 // startDemo starts what `make run` starts.
