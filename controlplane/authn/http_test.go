@@ -390,7 +390,7 @@ func TestSignup(t *testing.T) {
 func shape(t testing.TB, a servertest.Answer) string {
 	t.Helper()
 	text := regexp.MustCompile(`[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}`).ReplaceAllString(string(a.Body), "ID")
-	text = regexp.MustCompile(`\d{4}-\d\d-\d\dT[\d:.]+Z`).ReplaceAllString(text, "TIME")
+	text = regexp.MustCompile(`\d{4}-\d\d-\d\dT[\d:.]+(Z|\+00:00)`).ReplaceAllString(text, "TIME")
 	return regexp.MustCompile(`[a-z]+@example\.com`).ReplaceAllString(text, "EMAIL")
 }
 

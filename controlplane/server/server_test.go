@@ -372,6 +372,19 @@ func TestSettingsOfTheConfiguration(t *testing.T) {
 	})
 }
 
+func TestRefusesSettingsThatTheDatabaseRefuses(t *testing.T) {
+	t.Parallel()
+	db := pgtest.Database(t)
+	if _, err := db.Conn(t, "superuser").Exec(t.Context(), `update auth.settings set minimum = 20 where key = 'password_min_length'`); err != nil {
+		t.Fatal(err)
+	}
+	cfg := servertest.Config(t, db, "FLUXBASE_AUTH_PASSWORD_MIN_LENGTH=12")
+	_, err := server.New(t.Context(), server.Options{Config: cfg, Files: fluxbase.Files, Logger: slog.New(slog.DiscardHandler)})
+	if err == nil || !strings.Contains(err.Error(), "FLUXBASE_AUTH_PASSWORD_MIN_LENGTH") || !strings.Contains(err.Error(), "password_min_length") {
+		t.Errorf("got %v", err)
+	}
+}
+
 // Without NOTIFY, behind a pooler, settings are asked for.
 func TestSettingsArePolled(t *testing.T) {
 	t.Parallel()
