@@ -1,4 +1,4 @@
--- Rights on schema fluxbase: the server's logins may look up the functions they execute, nobody else enters.
+-- Rights on schema fluxbase: the server's logins may look up the functions they execute, an administrator fluxbase.reload().
 -- The roles of requests have no USAGE here: an entry point is out of reach even when its name is known.
 do $$
 declare
@@ -13,4 +13,4 @@ begin
   end loop;
 end $$;
 
-grant usage on schema fluxbase to fluxbase_api, fluxbase_service, fluxbase_server;
+grant usage on schema fluxbase to fluxbase_api, fluxbase_service, fluxbase_server, fluxbase_admin;

@@ -140,6 +140,10 @@ set local lock_timeout = '5s';
 --*/}}
 --{{"\n"}}{{ template "server/install_state.sql" . }}
 --{{/*
+\ir server/reload.sql
+--*/}}
+--{{"\n"}}{{ template "server/reload.sql" . }}
+--{{/*
 \ir checksum.sql
 --*/}}
 --{{"\n"}}{{ template "checksum.sql" . }}

@@ -96,7 +96,7 @@ func authOptions() []option {
 			"`aud` of our tokens; a token with another one is refused."),
 		entry("auth.access_token_lifetime", duration(time.Minute, 24*time.Hour), func(c *Config) *time.Duration { return &c.Auth.AccessTokenLifetime }, "15m",
 			"How long an access token is good.", setting("access_token_lifetime")),
-		entry("auth.clock_leeway", durationOrNone(time.Second, 5*time.Minute), func(c *Config) *time.Duration { return &c.Auth.ClockLeeway }, "10s",
+		entry("auth.clock_leeway", durationOrNone(time.Second, time.Minute), func(c *Config) *time.Duration { return &c.Auth.ClockLeeway }, "10s",
 			"How far the clocks of two servers may differ when the times in a token are checked."),
 		entry("auth.password_min_length", integer(8, 72), func(c *Config) *int { return &c.Auth.PasswordMinLength }, "12",
 			"Least number of characters of a password.", setting("password_min_length")),

@@ -25,7 +25,8 @@ func alive(nc net.Conn) bool {
 		return false
 	}
 	open := false
-	err = raw.Read(func(fd uintptr) bool {
+	// Control, not Read: pgconn's background reader may still hold the read side of an idle connection.
+	err = raw.Control(func(fd uintptr) {
 		var first [1]byte
 		n, _, err := unix.Recvfrom(int(fd), first[:], unix.MSG_PEEK|unix.MSG_DONTWAIT)
 		switch {
@@ -38,7 +39,6 @@ func alive(nc net.Conn) bool {
 			// TLS the types are not visible, and an idle connection with data is replaced.
 			open = first[0] == 'S' || first[0] == 'N' || first[0] == 'A'
 		}
-		return true
 	})
 	return err == nil && open
 }

@@ -6,27 +6,29 @@ create or replace function auth.verified_context()
 returns jsonb language plpgsql stable parallel safe security definer set search_path = pg_catalog, pg_temp
 as $$
 declare
-  v_context text := current_setting('fluxbase.context', true);
+  v_text text := current_setting('fluxbase.context', true);
+  v_context jsonb;
   v_inner bytea;
   v_outer bytea;
 begin
-  if v_context is null or v_context = '' then
+  if v_text is null or v_text = '' then
     return null;
   end if;
   select k.inner_pad, k.outer_pad into strict v_inner, v_outer from fluxbase.context_keys k;
-  if encode(sha256(v_outer || sha256(v_inner || convert_to(v_context, 'UTF8'))), 'hex')
+  if encode(sha256(v_outer || sha256(v_inner || convert_to(v_text, 'UTF8'))), 'hex')
      is distinct from current_setting('fluxbase.context_mac', true) then
     raise exception using errcode = '42501', message = 'request context was changed',
       detail = 'the signature of fluxbase.context does not match',
       hint = 'only the server and auth.login_as() can set a request context';
   end if;
   -- A signed context that was overheard is worth nothing a minute later.
-  if abs(extract(epoch from now()) - (v_context::jsonb ->> 10)::numeric) > 60 then
+  v_context := v_text::jsonb;
+  if abs(date_part('epoch', now()) - (v_context -> 10)::float8) > 60 then
     raise exception using errcode = '42501', message = 'request context is too old',
       detail = 'it was issued more than 60 seconds before or after the transaction started',
       hint = 'compare the clocks of the server and of PostgreSQL';
   end if;
-  return v_context::jsonb;
+  return v_context;
 end $$;
 revoke all on function auth.verified_context() from public;
 grant execute on function auth.verified_context() to public;

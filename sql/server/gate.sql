@@ -75,7 +75,9 @@ returns void language plpgsql volatile security invoker set search_path = pg_cat
 as $$
 begin
   reset all;
-  discard temp;
+  if pg_my_temp_schema() <> 0 then -- asking costs nothing, discarding does
+    discard temp;
+  end if;
   discard sequences; -- lastval() and currval()
   perform pg_advisory_unlock_all();
   if p_context is null or p_context_mac is null then

@@ -54,7 +54,8 @@ begin
       'recovery_sent_at', p_user.recovery_sent_at,
       'invited_at', p_user.invited_at,
       'new_email', p_user.email_change,
-      'banned_until', least(p_user.banned_until, '9999-12-31 23:59:59+00'), -- infinity is no date in JSON
+      'banned_until', case when p_user.banned_until is not null -- infinity is no date in JSON
+                           then least(p_user.banned_until, '9999-12-31 23:59:59+00') end,
       'last_sign_in_at', p_user.last_sign_in_at,
       'created_at', p_user.created_at, 'updated_at', p_user.updated_at,
       'is_anonymous', p_user.is_anonymous))
