@@ -92,9 +92,17 @@ set local lock_timeout = '5s';
 --*/}}
 --{{"\n"}}{{ template "keys/api_keys.sql" . }}
 --{{/*
+\ir policy/helpers.sql
+--*/}}
+--{{"\n"}}{{ template "policy/helpers.sql" . }}
+--{{/*
 \ir policy/enable_rls.sql
 --*/}}
 --{{"\n"}}{{ template "policy/enable_rls.sql" . }}
+--{{/*
+\ir policy/protect.sql
+--*/}}
+--{{"\n"}}{{ template "policy/protect.sql" . }}
 --{{/*
 \ir admin/housekeeping.sql
 --*/}}

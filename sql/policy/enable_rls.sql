@@ -2,15 +2,13 @@
 -- Invoker and executable by everybody: it does only what its caller may do by hand, PostgreSQL checks the ownership
 -- of the table at every step.  A grant to single roles would only keep owners of tables from the safe way.
 
-create or replace function auth.enable_rls(p_table regclass)
-returns void language plpgsql volatile security invoker set search_path = pg_catalog, pg_temp
+create or replace function auth.require_application_table(p_table regclass)
+returns void language plpgsql stable security invoker set search_path = pg_catalog, pg_temp
 as $$
 declare
   v_class record;
-  v_relation record;
-  v_roles text;
 begin
-  select n.nspname, c.relname, c.relkind, c.relispartition, c.relpersistence into v_class
+  select n.nspname, c.relkind, c.relispartition into v_class
   from pg_class c join pg_namespace n on n.oid = c.relnamespace where c.oid = p_table;
   if not found then
     raise exception using errcode = '42P01', message = 'table is null or does not exist';
@@ -25,6 +23,20 @@ begin
       detail = 'who reads a partition directly passes by the policies of its parent',
       hint = 'enable row security on the parent; it reaches the partitions';
   end if;
+end $$;
+revoke all on function auth.require_application_table(regclass) from public;
+grant execute on function auth.require_application_table(regclass) to public;
+comment on function auth.require_application_table(regclass) is
+  'Raises unless the relation is a table of the application: no view, no partition, not in a schema of Fluxbase or PostgreSQL.';
+
+create or replace function auth.enable_rls(p_table regclass)
+returns void language plpgsql volatile security invoker set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_relation record;
+  v_roles text;
+begin
+  perform auth.require_application_table(p_table => p_table);
 
   -- On partitions too: without a policy of their own they are closed to whoever names them directly.
   for v_relation in
