@@ -49,7 +49,7 @@ func BenchmarkBody(b *testing.B) {
 	b.SetBytes(int64(len(body)))
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, err := decodePayload(body, 100); err != nil {
+		if _, err := decodePayload(body, 100, nil, false); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -13,23 +13,25 @@ const (
 	messageKeys = "All object keys must match"
 )
 
-// decodePayload reads a JSON document that is an object or an array of objects with the same keys,
-// and re-encodes it. It is stricter than encoding/json, because PostgreSQL is going to read the text
-// a second time and both must understand it alike: exactly one document, valid UTF-8, no lone
-// surrogate, no U+0000, no key twice in one object at any depth. Numbers keep their text.
-func decodePayload(src []byte, nesting int) (Payload, *Error) {
+// decodePayload reads a JSON document that is an object or an array of objects, and re-encodes it. It is
+// stricter than encoding/json, because PostgreSQL is going to read the text a second time and both must
+// understand it alike: exactly one document, valid UTF-8, no lone surrogate, no U+0000, no key twice in
+// one object at any depth. Numbers keep their text.
+//
+// Without columns all objects must have the same keys. With columns only those keys count, and an object
+// may lack some: with defaults it then goes into a part of its own kind.
+func decodePayload(src []byte, nesting int, columns []string, defaults bool) (Payload, *Error) {
 	d := decoder{src: src, out: make([]byte, 0, len(src)+2), nesting: nesting}
+	parts := partition{columns: columns, defaults: defaults}
 	var p Payload
 	d.blanks()
 	switch d.peek() {
 	case '{':
-		d.out = append(d.out, '[')
-		p.Keys = d.object(1)
-		p.Rows = 1
-		d.out = append(d.out, ']')
+		keys := d.object(1)
+		parts.add(&d, 0, keys)
 	case '[':
 		p.List = true
-		d.rows(&p)
+		d.rows(&parts)
 	default:
 		d.fail("expecting an object or an array of objects")
 	}
@@ -41,7 +43,7 @@ func decodePayload(src []byte, nesting int) (Payload, *Error) {
 	if d.err != nil {
 		return Payload{}, d.err
 	}
-	p.JSON = d.out
+	p.Parts, p.Rows = parts.finish(), parts.rows
 	return p, nil
 }
 
@@ -56,37 +58,34 @@ type decoder struct {
 }
 
 // rows reads an array of objects.
-func (d *decoder) rows(p *Payload) {
-	d.array(func() {
+func (d *decoder) rows(parts *partition) {
+	d.put('[')
+	d.out = d.out[:0]
+	d.blanks()
+	if d.peek() == ']' {
+		d.pos++
+		return
+	}
+	for d.err == nil {
+		d.blanks()
 		if d.peek() != '{' {
 			d.fail("expecting an object")
 			return
 		}
+		start := len(d.out)
 		keys := d.object(2)
-		if d.err != nil {
+		parts.add(d, start, keys)
+		d.blanks()
+		switch d.peek() {
+		case ',':
+			d.pos++
+		case ']':
+			d.pos++
 			return
+		default:
+			d.fail(`expecting "," or "]"`)
 		}
-		if p.Rows++; p.Rows == 1 {
-			p.Keys = keys
-		} else if !sameKeys(p.Keys, keys) {
-			d.err = errBody(messageKeys, "")
-			d.pos = len(d.src)
-		}
-	})
-}
-
-// sameKeys compares two lists without duplicates as sets.
-func sameKeys(a, b []string) bool {
-	if len(a) != len(b) {
-		return false
 	}
-	if slices.Equal(a, b) {
-		return true
-	}
-	a, b = slices.Clone(a), slices.Clone(b)
-	slices.Sort(a)
-	slices.Sort(b)
-	return slices.Equal(a, b)
 }
 
 // value reads any JSON value at the given depth.

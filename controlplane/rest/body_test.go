@@ -21,14 +21,14 @@ func TestDecodePayload(t *testing.T) {
 		{`{"a":12345678901234567890.10e-7,"b":-0}`, `[{"a":12345678901234567890.10e-7,"b":-0}]`},
 		{`{"\u0061":1}`, `[{"a":1}]`},
 	} {
-		p, err := decodePayload([]byte(c.src), 100)
-		if err != nil || string(p.JSON) != c.want {
-			t.Errorf("%s: %s %v", c.src, p.JSON, err)
+		p, err := decodePayload([]byte(c.src), 100, nil, false)
+		if err != nil || string(p.Parts[0].JSON) != c.want {
+			t.Errorf("%s: %+v %v", c.src, p.Parts, err)
 		}
 	}
 	for _, src := range []string{"{\"a\":\"\xff\"}", "{\"a\":\"\xc0\xa7\"}", "{\"a\":\"\xed\xa0\x80\"}", "{\"\xe9\":1}"} {
-		if p, err := decodePayload([]byte(src), 100); err == nil {
-			t.Errorf("%q is not UTF-8 and became %q", src, p.JSON)
+		if p, err := decodePayload([]byte(src), 100, nil, false); err == nil {
+			t.Errorf("%q is not UTF-8 and became %q", src, p.Parts)
 		}
 	}
 	// Many keys take another way to find duplicates.
@@ -36,11 +36,11 @@ func TestDecodePayload(t *testing.T) {
 	for i := range 40 {
 		fmt.Fprintf(&b, `"k%d":1,`, i)
 	}
-	if _, err := decodePayload([]byte("{"+b.String()+`"x":1}`), 9); err != nil {
+	if _, err := decodePayload([]byte("{"+b.String()+`"x":1}`), 9, nil, false); err != nil {
 		t.Error(err)
 	}
 	for _, twice := range []string{"k0", "k15", "k16", "k39"} {
-		if _, err := decodePayload([]byte("{"+b.String()+`"`+twice+`":1}`), 9); err == nil {
+		if _, err := decodePayload([]byte("{"+b.String()+`"`+twice+`":1}`), 9, nil, false); err == nil {
 			t.Errorf("%s stands twice", twice)
 		}
 	}
@@ -52,27 +52,28 @@ func FuzzBody(f *testing.F) {
 		f.Add([]byte(s))
 	}
 	f.Fuzz(func(t *testing.T, src []byte) {
-		p, refusal := decodePayload(src, 50)
+		p, refusal := decodePayload(src, 50, nil, false)
 		if refusal != nil {
 			return
 		}
+		text := p.Parts[0].JSON
 		if !p.List {
 			src = append(append([]byte("["), src...), ']')
 		}
 		var want, got []map[string]any
-		for into, text := range map[*[]map[string]any]string{&want: string(src), &got: string(p.JSON)} {
+		for into, text := range map[*[]map[string]any]string{&want: string(src), &got: string(text)} {
 			d := json.NewDecoder(strings.NewReader(text))
 			d.UseNumber()
 			if err := d.Decode(into); err != nil {
 				t.Fatalf("%q: %v", text, err)
 			}
 		}
-		if !reflect.DeepEqual(want, got) || p.Rows != len(got) || !utf8.Valid(p.JSON) || bytes.IndexByte(p.JSON, 0) >= 0 || bytes.Contains(p.JSON, []byte(`\u0000`)) {
-			t.Errorf("%q became %q", src, p.JSON)
+		if !reflect.DeepEqual(want, got) || p.Rows != len(got) || !utf8.Valid(text) || bytes.IndexByte(text, 0) >= 0 || bytes.Contains(text, []byte(`\u0000`)) {
+			t.Errorf("%q became %q", src, text)
 		}
 		for _, row := range got {
-			if len(row) != len(p.Keys) {
-				t.Errorf("keys %q of %v", p.Keys, row)
+			if len(row) != len(p.keys()) {
+				t.Errorf("keys %q of %v", p.keys(), row)
 			}
 		}
 	})

@@ -42,6 +42,9 @@ type Column struct {
 	Generated  bool
 }
 
+// column returns a column that the relation has.
+func (r *Relation) column(name string) *Column { return &r.Columns[r.index[name]] }
+
 // ForeignKey is a reference from one exposed relation to another.
 type ForeignKey struct {
 	Name       string

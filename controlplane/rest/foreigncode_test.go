@@ -49,8 +49,12 @@ func TestForeignCode(t *testing.T) {
 		t.Errorf("without dynamic SQL: calls %v, %v", c.foreign.calls, named(c))
 	}
 
+	before := load().Version
 	f.exec(t, `create function hidden.run(p text) returns void language plpgsql volatile as $$ begin execute p; end $$`)
 	c := load()
+	if c.Version == before {
+		t.Error("the catalog would not be replaced")
+	}
 	want := []string{"over_policy read", "over_that read", "with_call read", "with_check", "with_default",
 		"with_operator read", "with_policy read", "with_trigger"}
 	if got := named(c); !c.foreign.calls || !slices.Equal(got, want) {

@@ -23,13 +23,21 @@ func goldenRequests(t testing.TB, name string) (lines []string, inputs []Input) 
 	return lines, inputs
 }
 
-// parseLine reads "[+]METHOD path [body]".
+// parseLine reads "[+][{Name: value|Name: value} ]METHOD path [body]".
 func parseLine(t testing.TB, line string) Input {
 	t.Helper()
 	in := Input{Header: http.Header{}}
 	if rest, ok := strings.CutPrefix(line, "+"); ok {
 		line = rest
 		in.Header.Set("Prefer", "return=representation")
+	}
+	if rest, ok := strings.CutPrefix(line, "{"); ok {
+		var headers string
+		headers, line, _ = strings.Cut(rest, "} ")
+		for _, header := range strings.Split(headers, "|") {
+			name, value, _ := strings.Cut(header, ": ")
+			in.Header.Add(name, value)
+		}
 	}
 	method, line, _ := strings.Cut(line, " ")
 	path, body, _ := strings.Cut(line, " ")

@@ -83,7 +83,11 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request, target Target, n
 		h.fail(w, r, caller, err)
 		return
 	}
-	a.write(w, request, plan)
+	if refusal := a.check(plan); refusal != nil {
+		h.fail(w, r, caller, refusal)
+		return
+	}
+	a.write(w, plan)
 }
 
 // readBody reads the body of a method that has one.
@@ -127,7 +131,8 @@ func (h *Handler) try(ctx context.Context, caller gateway.Caller, catalog *Catal
 		return nil, refusal
 	}
 	options := gateway.QueryOptions{ReadOnly: plan.ReadOnly(), Volatile: plan.Volatile()}
-	return plan, h.Gateway.Query(ctx, caller, plan.Statement(), options, a.take)
+	err := h.Gateway.Query(ctx, caller, plan.Statement(), options, a.take)
+	return plan, plan.violation(err)
 }
 
 // mayBeStale tells whether a newer catalog might cure an error.

@@ -212,7 +212,7 @@ func TestHeaders(t *testing.T) {
 		{"Accept", "Application/JSON; charset=utf-8", "GET", 200},
 		{"Accept", "application/*", "GET", 200},
 		{"Accept", "text/csv", "GET", 406},
-		{"Accept", "application/vnd.pgrst.object+json", "GET", 406},
+		{"Accept", "text/csv, application/json;q=0", "GET", 406},
 		{"Content-Type", "application/json", "POST", 201},
 		{"Content-Type", `application/json; charset="UTF-8"`, "POST", 201},
 		{"Content-Type", "application/json; charset=latin1", "POST", 415},

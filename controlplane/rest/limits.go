@@ -1,6 +1,6 @@
 package rest
 
-// Limits bound what one request may ask for. A zero field means its default.
+// Limits bound what one request may ask for. A zero field means its default; there is none for Rows.
 type Limits struct {
 	URL     int   // bytes of the raw query string; beyond it 414
 	Filters int   // comparisons in one request, those inside logic trees included
@@ -8,6 +8,7 @@ type Limits struct {
 	List    int   // elements of one in.(...) list
 	Body    int64 // bytes of a request body; beyond it 413
 	Nesting int   // nesting of arrays and objects in a JSON body
+	Rows    int64 // rows of an answer to a read or call; more are left out
 }
 
 // DefaultLimits are what a Handler uses where its Limits say nothing.

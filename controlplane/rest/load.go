@@ -59,6 +59,8 @@ func Load(ctx context.Context, g Gateway, schemas []string) (*Catalog, error) {
 	err = g.Query(ctx, gateway.Caller{Role: "anon"}, statement, gateway.QueryOptions{ReadOnly: true},
 		func(row [][]byte) (err error) {
 			catalog.foreign, err = newForeignCode(row[0])
+			sum := sha256.Sum256(append([]byte(catalog.Version), row[0]...))
+			catalog.Version = hex.EncodeToString(sum[:])
 			return err
 		})
 	if err != nil {

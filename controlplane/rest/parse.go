@@ -11,7 +11,7 @@ type Input struct {
 	Target   Target
 	Name     string // table or function as decoded from the path
 	RawQuery string
-	Header   http.Header // Accept, Content-Type, Prefer, Accept-Profile, Content-Profile
+	Header   http.Header // Accept, Content-Type, Prefer, Range, Accept-Profile, Content-Profile
 	Body     []byte
 }
 
@@ -19,7 +19,7 @@ type Input struct {
 // mean DefaultLimits.
 func Parse(in Input, l Limits) (*Request, *Error) {
 	l = l.withDefaults()
-	r := &Request{Name: in.Name}
+	r := &Request{Name: in.Name, MaxRows: l.Rows}
 	if err := r.method(in.Method, in.Target); err != nil {
 		return nil, err
 	}
@@ -31,6 +31,11 @@ func Parse(in Input, l Limits) (*Request, *Error) {
 	}
 	if err := r.checkRange(); err != nil {
 		return nil, err
+	}
+	if r.Get && !r.Head { // a Range is defined for GET alone
+		if err := r.rangeHeader(in.Header.Get("Range")); err != nil {
+			return nil, err
+		}
 	}
 	if r.Get || r.Action == Delete {
 		return r, nil
@@ -70,78 +75,17 @@ func (r *Request) method(method string, target Target) *Error {
 }
 
 // headers reads Accept, the profile and the preferences.
-func (r *Request) headers(h http.Header) *Error {
-	if !acceptsJSON(h["Accept"]) {
-		return errAccept(strings.Join(h["Accept"], ", "))
+func (r *Request) headers(h http.Header) (err *Error) {
+	if r.Media, err = accept(h["Accept"]); err != nil {
+		return err
 	}
 	if r.Get {
 		r.Schema = h.Get("Accept-Profile")
 	} else {
 		r.Schema = h.Get("Content-Profile")
 	}
-	return r.preferences(h["Prefer"])
-}
-
-// acceptsJSON tells whether the Accept headers allow application/json. Without any, everything goes.
-func acceptsJSON(accept []string) bool {
-	if len(accept) == 0 {
-		return true
-	}
-	for _, line := range accept {
-		for line != "" {
-			var one string
-			one, line, _ = strings.Cut(line, ",")
-			one, _, _ = strings.Cut(one, ";")
-			switch strings.ToLower(strings.TrimSpace(one)) {
-			case "*/*", "application/*", "application/json", "":
-				return true
-			}
-		}
-	}
-	return false
-}
-
-// preferences reads the Prefer headers (RFC 7240). The first value of a preference counts. With
-// handling=strict a preference that is not honoured is an error; otherwise it is ignored.
-func (r *Request) preferences(lines []string) *Error {
-	var ignored []string
-	strict, handling := false, false
-	for _, line := range lines {
-		for line != "" {
-			var one string
-			one, line, _ = strings.Cut(line, ",")
-			one = strings.TrimSpace(one)
-			switch one {
-			case "":
-			case "return=representation", "return=minimal":
-				if r.Return == ReturnDefault {
-					r.Return = ReturnMinimal
-					if one == "return=representation" {
-						r.Return = ReturnRepresentation
-					}
-				}
-			case "handling=strict", "handling=lenient":
-				if !handling {
-					handling, strict = true, one == "handling=strict"
-				}
-			default:
-				ignored = append(ignored, one)
-			}
-		}
-	}
-	if strict && ignored != nil {
-		return errPreferences(ignored)
-	}
-	return nil
-}
-
-// checkRange refuses limit and offset where they would not do what they say: a DELETE that ignored
-// its limit would delete every row.
-func (r *Request) checkRange() *Error {
-	if (r.Limit != nil || r.Offset != 0) && (r.Action == Update || r.Action == Delete || r.Action == Insert) {
-		return errUnsupported("limit or offset on a write")
-	}
-	return nil
+	r.Prefer, err = preferences(h["Prefer"])
+	return err
 }
 
 // body decodes the body of POST and PATCH.
@@ -154,7 +98,7 @@ func (r *Request) body(contentType string, body []byte, l *Limits) *Error {
 	if int64(len(body)) > l.Body {
 		return errLimit(http.StatusRequestEntityTooLarge, "body", l.Body)
 	}
-	p, err := decodePayload(body, l.Nesting)
+	p, err := decodePayload(body, l.Nesting, r.Columns, r.Prefer.Missing == MissingDefault)
 	if err != nil {
 		return err
 	}

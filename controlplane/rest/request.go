@@ -21,16 +21,6 @@ const (
 	Call
 )
 
-// Return is the value of the preference "return" (RFC 7240 section 4.2).
-type Return uint8
-
-// What a writing request answers with.
-const (
-	ReturnDefault        Return = iota // not stated: as minimal, and not confirmed
-	ReturnMinimal                      // no body
-	ReturnRepresentation               // the rows written
-)
-
 // Request is the tree of a parsed request. Its strings are the client's: nothing in it has been
 // compared with the catalog yet. A Request is not changed after Parse and may be planned again
 // against a newer catalog.
@@ -41,30 +31,52 @@ type Request struct {
 	Schema string // Accept-Profile or Content-Profile; empty means the first exposed schema
 	Name   string // table or function
 
+	Query         // what is asked of the target
+	MaxRows int64 // most rows of an answer to a read or call; 0 is no limit
+
+	Arguments []NamedValue // of a function called by GET, in the order of the query
+	Columns   []string     // columns=: the keys of the payload that count; nil means all
+	Payload   Payload      // of POST and PATCH
+
+	Media  Media
+	Prefer Preferences
+}
+
+// Query is what a request asks of one relation.
+type Query struct {
 	Select []SelectItem // nil means every column
 	Where  []Condition  // joined by and
 	Order  []OrderTerm
 	Limit  *int64
 	Offset int64
+}
 
-	Arguments []NamedValue // of a function called by GET, in the order of the query
-	Payload   Payload      // of POST and PATCH
+// Field is a column, or what a JSON path finds in it.
+type Field struct {
+	Column string
+	Path   []Step // empty is the column itself
+}
 
-	Return Return
+// Step is one step of a JSON path: ->key, ->>key, ->1 or ->>1.
+type Step struct {
+	Key   string // or the digits of an index, perhaps after a minus
+	Index bool
+	Text  bool // ->>
 }
 
 // SelectItem is one element of select=.
 type SelectItem struct {
-	Column string // "*" with Star
-	Star   bool
-	Alias  string // empty when not renamed
-	Cast   string // type name as the client wrote it; empty without ::
+	Field // Column is "*" with Star
+	Star  bool
+	Alias string // empty when not renamed
+	Cast  string // type name as the client wrote it; empty without ::
 }
 
 // Operator is the comparison of a filter.
 type Operator uint8
 
-// The operators of this version.
+// The operators. Those of full-text search are to_tsquery, plainto_tsquery, phraseto_tsquery and
+// websearch_to_tsquery.
 const (
 	OpEqual Operator = iota
 	OpNotEqual
@@ -74,8 +86,33 @@ const (
 	OpLessEqual
 	OpLike
 	OpILike
+	OpMatch
+	OpIMatch
+	OpContains
+	OpContained
+	OpOverlaps
+	OpStrictlyLeft
+	OpStrictlyRight
+	OpNotExtendsRight
+	OpNotExtendsLeft
+	OpAdjacent
+	OpIsDistinct
+	OpSearch
+	OpPlainSearch
+	OpPhraseSearch
+	OpWebSearch
 	OpIn
 	OpIs
+)
+
+// Quantifier says of how many elements of an array a comparison must hold.
+type Quantifier uint8
+
+// The quantifiers; One is a comparison with a single value.
+const (
+	One Quantifier = iota
+	Any
+	All
 )
 
 // IsValue is the right side of the operator "is".
@@ -105,11 +142,13 @@ type Condition struct {
 	Logic Logic
 	Not   bool
 
-	Column   string // the comparison's left side
-	Operator Operator
-	Value    string   // right side of the ordinary operators
-	List     []string // right side of OpIn
-	Is       IsValue  // right side of OpIs
+	Field      // the comparison's left side
+	Operator   Operator
+	Quantifier Quantifier
+	Language   string   // text search configuration of a full-text search; empty means the default
+	Value      string   // right side of the ordinary operators; an array literal after a quantifier
+	List       []string // right side of OpIn
+	Is         IsValue  // right side of OpIs
 
 	Children []Condition // of And and Or; at least one
 }
@@ -126,7 +165,7 @@ const (
 
 // OrderTerm is one element of order=.
 type OrderTerm struct {
-	Column     string
+	Field
 	Descending bool
 	Nulls      Nulls
 }
@@ -139,14 +178,32 @@ type NamedValue struct {
 
 // Payload is a decoded JSON body.
 type Payload struct {
-	Keys []string // keys of every object, in the order of the first
-	Rows int      // number of objects
+	// Parts are the objects, those with the same keys together. There is one part unless keys may be
+	// missing and missing ones mean defaults.
+	Parts []Part
+	Rows  int // number of objects
 	// List tells that the body was an array, not one object.
 	List bool
+}
+
+// Part is some of the objects of a body.
+type Part struct {
+	Keys []string // the keys that count, in the order of the first object or of columns=
 	// JSON is the re-encoded text: always an array of objects, compact, valid UTF-8, with no
 	// duplicate key and no U+0000 in it.
 	JSON []byte
 }
 
 // object returns the text of the payload's only object.
-func (p *Payload) object() []byte { return p.JSON[1 : len(p.JSON)-1] }
+func (p *Payload) object() []byte {
+	text := p.Parts[0].JSON
+	return text[1 : len(text)-1]
+}
+
+// keys returns the keys of a payload of one part.
+func (p *Payload) keys() []string {
+	if len(p.Parts) == 0 {
+		return nil
+	}
+	return p.Parts[0].Keys
+}

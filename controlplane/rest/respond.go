@@ -1,27 +1,22 @@
 package rest
 
 import (
-	"bytes"
-	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"log/slog"
 	"net/http"
+	"net/url"
 	"strconv"
+	"strings"
 	"sync"
-
-	"github.com/jackc/pgx/v5/pgconn"
-
-	"github.com/wayli-app/fluxbase/controlplane/gateway"
 )
 
 const contentTypeJSON = "application/json; charset=utf-8"
 
 // answer is the row of a statement, copied.
 type answer struct {
-	body []byte
-	rows int64
+	body  []byte
+	rows  int64
+	total int64 // of all rows; -1 when the statement does not say
 }
 
 // maxKept is the size in bytes up to which the buffer of an answer is kept for the next one.
@@ -37,55 +32,69 @@ func (a *answer) free() {
 
 // take copies the row; the bytes are valid only during the call.
 func (a *answer) take(row [][]byte) (err error) {
-	if len(row) != 2 {
+	if len(row) != 2 && len(row) != 3 {
 		return fmt.Errorf("rest: a row of %d columns", len(row))
 	}
 	a.body = append(a.body[:0], row[0]...)
-	a.rows, err = strconv.ParseInt(string(row[1]), 10, 64)
+	a.total = -1
+	if a.rows, err = strconv.ParseInt(string(row[1]), 10, 64); err == nil && len(row) == 3 {
+		a.total, err = strconv.ParseInt(string(row[2]), 10, 64)
+	}
 	return err
 }
 
+// check refuses an answer that is not what the client allows. Writes were checked by PostgreSQL.
+func (a *answer) check(p *Plan) *Error {
+	if p.prefer.Count && a.total < 0 {
+		a.total = a.rows
+	}
+	switch {
+	case p.prefer.Count && p.offset > a.total && (p.action == Read || p.action == Call):
+		return errOffset(p.offset, a.total)
+	case p.media.Object && a.rows != 1 && p.ReadOnly():
+		return errSingular(a.rows)
+	}
+	return nil
+}
+
 // write answers a request that succeeded.
-func (a *answer) write(w http.ResponseWriter, r *Request, p *Plan) {
+func (a *answer) write(w http.ResponseWriter, p *Plan) {
 	header := w.Header()
 	status := http.StatusOK
 	hasBody := true
-	switch r.Action {
+	switch p.action {
 	case Read:
-		header.Set("Content-Range", contentRange(r.Offset, a.rows))
+		status = a.contentRange(header, p, p.offset, a.rows)
 	case Call:
+		status = a.contentRange(header, p, p.offset, a.rows)
 		if p.routine.Returns == Void {
 			status, hasBody = http.StatusNoContent, false
-			break
 		}
-		header.Set("Content-Range", contentRange(r.Offset, a.rows))
 	case Insert:
-		status, hasBody = http.StatusCreated, r.Return == ReturnRepresentation
-		header.Set("Content-Range", "*/*")
-	case Update, Delete:
-		if hasBody = r.Return == ReturnRepresentation; !hasBody {
+		a.contentRange(header, p, 0, 0)
+		status, hasBody = http.StatusCreated, p.represents()
+		if p.locates() && len(a.body) > 0 {
+			header.Set("Location", a.location(p.relation))
+		}
+	case Update:
+		a.contentRange(header, p, 0, a.rows)
+	case Delete:
+		a.contentRange(header, p, 0, 0)
+	}
+	if p.action == Update || p.action == Delete {
+		if hasBody = p.represents(); !hasBody {
 			status = http.StatusNoContent
 		}
-		rows := a.rows
-		if r.Action == Delete {
-			rows = 0
-		}
-		header.Set("Content-Range", contentRange(0, rows))
 	}
-	if r.Action == Insert || r.Action == Update || r.Action == Delete {
-		switch r.Return {
-		case ReturnRepresentation:
-			header.Set("Preference-Applied", "return=representation")
-		case ReturnMinimal:
-			header.Set("Preference-Applied", "return=minimal")
-		}
+	if applied := p.prefer.applied(p.action); applied != "" {
+		header.Set("Preference-Applied", applied)
 	}
 	if !hasBody {
 		w.WriteHeader(status)
 		return
 	}
-	header.Set("Content-Type", contentTypeJSON)
-	if r.Head {
+	header.Set("Content-Type", p.media.contentType())
+	if p.head {
 		w.WriteHeader(status)
 		return
 	}
@@ -94,86 +103,44 @@ func (a *answer) write(w http.ResponseWriter, r *Request, p *Plan) {
 	_, _ = w.Write(a.body) // the client went away: nobody is left to tell
 }
 
-// contentRange says which rows of the whole the answer holds; how many there are is not known.
-func contentRange(offset, rows int64) string {
-	if rows == 0 {
-		return "*/*"
+// contentRange says which rows of the whole the answer holds, and returns the status that fits: 206 for
+// a part of a whole whose size is known.
+func (a *answer) contentRange(header http.Header, p *Plan, offset, rows int64) int {
+	b := make([]byte, 0, 32)
+	if rows == 0 || a.total == 0 {
+		b = append(b, '*')
+	} else {
+		b = strconv.AppendInt(b, offset, 10)
+		b = append(b, '-')
+		b = strconv.AppendInt(b, offset+rows-1, 10)
 	}
-	b := make([]byte, 0, 24)
-	b = strconv.AppendInt(b, offset, 10)
-	b = append(b, '-')
-	b = strconv.AppendInt(b, offset+rows-1, 10)
-	return string(append(b, "/*"...))
+	b = append(b, '/')
+	if !p.prefer.Count {
+		header.Set("Content-Range", string(append(b, '*')))
+		return http.StatusOK
+	}
+	header.Set("Content-Range", string(strconv.AppendInt(b, a.total, 10)))
+	if rows < a.total {
+		return http.StatusPartialContent
+	}
+	return http.StatusOK
 }
 
-// fail answers a request that did not succeed.
-func (h *Handler) fail(w http.ResponseWriter, r *http.Request, caller gateway.Caller, err error) {
-	var refusal *Error
-	var pg *pgconn.PgError
-	switch {
-	case errors.As(err, &refusal):
-	case errors.Is(err, context.Canceled) && r.Context().Err() != nil:
-		return // the client went away
-	case errors.Is(err, gateway.ErrBusy):
-		w.Header().Set("Retry-After", "1")
-		refusal = &Error{Status: http.StatusServiceUnavailable, Code: "PGRST003",
-			Message: "Timed out acquiring connection from connection pool."}
-	case errors.Is(err, gateway.ErrUnavailable):
-		w.Header().Set("Retry-After", "5")
-		refusal = &Error{Status: http.StatusServiceUnavailable, Code: "PGRST001",
-			Message: "Database connection error. Retrying the connection."}
-	case errors.As(err, &pg):
-		if len(pg.Code) == 5 && pg.Code[:2] == "ZF" {
-			h.Refused(w, r, pg)
-			return
+// location is the address of the inserted row, whose primary key is the body.
+func (a *answer) location(r *Relation) string {
+	var values []string
+	if json.Unmarshal(a.body, &values) != nil || len(values) != len(r.PrimaryKey) {
+		return ""
+	}
+	var b strings.Builder
+	b.WriteString("/" + url.PathEscape(r.Name))
+	for i, name := range r.PrimaryKey {
+		separator := "&"
+		if i == 0 {
+			separator = "?"
 		}
-		refusal = fromPostgres(pg, caller.Role == "anon", h.Detail)
-	case errors.Is(err, context.DeadlineExceeded):
-		refusal = &Error{Status: http.StatusGatewayTimeout, Code: "57014", Message: "the request took too long"}
-	default:
-		refusal = &Error{Status: http.StatusInternalServerError, Code: "PGRSTX00", Message: "internal error"}
+		b.WriteString(separator + url.QueryEscape(name) + "=")
+		b.WriteString("eq." + url.QueryEscape(values[i]))
 	}
-	if refusal.Status >= http.StatusInternalServerError {
-		h.Logger.LogAttrs(r.Context(), slog.LevelError, "data request failed",
-			slog.String("request_id", caller.RequestID), slog.Int("status", refusal.Status),
-			slog.String("code", refusal.Code), slog.Any("error", err))
-	}
-	refusal.write(w, r.Method == http.MethodHead)
-}
-
-// write renders the error as PostgREST does.
-func (e *Error) write(w http.ResponseWriter, head bool) {
-	var body bytes.Buffer
-	encoder := json.NewEncoder(&body)
-	encoder.SetEscapeHTML(false)
-	// Strings and nulls always encode.
-	_ = encoder.Encode(struct {
-		Code    string  `json:"code"`
-		Message string  `json:"message"`
-		Details *string `json:"details"`
-		Hint    *string `json:"hint"`
-	}{e.Code, e.Message, nullable(e.Details), nullable(e.Hint)})
-	text := bytes.TrimSuffix(body.Bytes(), []byte{'\n'})
-
-	header := w.Header()
-	header.Set("Content-Type", contentTypeJSON)
-	header.Set("Content-Length", strconv.Itoa(len(text)))
-	if e.allow != "" {
-		header.Set("Allow", e.allow)
-	}
-	if e.Status == http.StatusUnauthorized {
-		header.Set("WWW-Authenticate", "Bearer")
-	}
-	w.WriteHeader(e.Status)
-	if !head {
-		_, _ = w.Write(text) // the client went away: nobody is left to tell
-	}
-}
-
-// nullable returns nil for the empty string.
-func nullable(s string) *string {
-	if s == "" {
-		return nil
-	}
-	return &s
+	return b.String()
 }

@@ -29,7 +29,7 @@ func TestCall(t *testing.T) {
 		{"POST", "/rpc/one_out?select=x:only", `{"a":1}`, nil, 200, `{"x":2}`, "0-0/*"},
 		{"GET", "/rpc/sum_all?v=1&v=2&v=3", "", nil, 200, `6`, "0-0/*"},
 		{"POST", "/rpc/sum_all", `{"v":[1,2,3]}`, nil, 200, `6`, "0-0/*"},
-		{"POST", "/rpc/rename", `{"task":1,"name":"new"}`, nil, 204, "", ""},
+		{"POST", "/rpc/rename", `{"task":1,"name":"new"}`, nil, 204, "", "0-0/*"},
 		{"GET", "/tasks?id=eq.1&select=name", "", nil, 200, `[{"name":"new"}]`, "0-0/*"},
 		{"POST", "/rpc/echo_json", `{"j":{"z" : 1.0, "a":[ ]}}`, nil, 200, `{"z":1.0,"a":[]}`, "0-0/*"},
 		{"GET", "/rpc/echo_json?j={\"z\":1}", "", nil, 200, `{"z":1}`, "0-0/*"},

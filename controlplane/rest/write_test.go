@@ -78,16 +78,19 @@ func TestPreferenceApplied(t *testing.T) {
 		{"return=minimal", "return=minimal", ""},
 		{"return=representation", "return=representation", "[]"},
 		{"return=minimal, return=representation", "return=minimal", ""},
-		{"count=exact, return=representation", "return=representation", "[]"},
+		{"count=exact, return=representation", "return=representation, count=exact", "[]"},
+		{"count=planned, handling=lenient, return=minimal", "return=minimal, count=exact, handling=lenient", ""},
+		{"max-affected=5, handling=strict", "handling=strict, max-affected=5", ""},
+		{"max-affected=5", "", ""},
 		{"return=nonsense", "", ""},
-		{"handling=strict, return=minimal", "return=minimal", ""},
+		{"handling=strict, return=minimal", "return=minimal, handling=strict", ""},
 	} {
 		w := f.do(t, "DELETE", fmt.Sprint("/projects?id=eq.", 1000+i), "", "Prefer: "+c.prefer)
 		if w.Header().Get("Preference-Applied") != c.applied || w.Body.String() != c.body {
 			t.Errorf("%q: %v %q", c.prefer, w.Header(), w.Body)
 		}
 	}
-	w := f.do(t, "DELETE", "/projects", "", "Prefer: handling=strict, max-affected=1")
+	w := f.do(t, "DELETE", "/projects", "", "Prefer: handling=strict, tx=rollback")
 	if w.Code != 400 || code(t, w) != "PGRST122" || f.value(t, "select count(*) from public.projects") != "2" {
 		t.Errorf("strict handling: %d %s", w.Code, w.Body)
 	}

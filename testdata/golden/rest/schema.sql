@@ -37,6 +37,26 @@ insert into public.letters values (1, 'b', 'j', 2, 3, 'v', 4);
 create function public.letters_of(a integer, r integer default 0, t text default '') returns setof public.letters
   language sql stable as $$ select * from public.letters l where l.a = letters_of.a $$;
 
+-- what embedding needs: keys to oneself, two keys to one table, a junction, one row to one row, keys of two columns
+create table public.people (
+  id integer primary key, name text not null, boss_id integer references public.people,
+  worked daterange, search tsvector generated always as (to_tsvector('pg_catalog.simple', name)) stored
+);
+create table public.task_people (
+  task_id integer references public.tasks on delete cascade, person_id integer references public.people, role text,
+  primary key (task_id, person_id)
+);
+create table public.task_details (task_id integer primary key references public.tasks on delete cascade, note text);
+create table public.places (id integer primary key, name text);
+create table public.trips (
+  id integer primary key,
+  from_id integer constraint trips_from references public.places,
+  to_id integer constraint trips_to references public.places
+);
+create table public.halls (building text, nr integer, seats integer, primary key (building, nr));
+create table public.shows (id integer primary key, title text, building text, hall integer,
+  foreign key (building, hall) references public.halls (building, nr));
+
 create schema other;
 create table other.tasks (id integer primary key, remark text);
 create schema hidden;
@@ -48,6 +68,14 @@ insert into public.tasks (id, project_id, name, done, mood, tags, data, doc, siz
   (2, 1, 'second', false, 'sad', '{}', null, null, null, null, null, null, null),
   (3, 2, 'third, "quoted"', null, null, '{c}', '[1,2]', '[1, 2]', 1, 10.00, null, 'y', null);
 alter table public.tasks alter column id restart with 10;
+insert into public.people (id, name, boss_id, worked) values
+  (1, 'Ann', null, '[2020-01-01,2021-01-01)'), (2, 'Bob', 1, '[2021-01-01,2022-01-01)'), (3, 'Cara', 1, null), (4, 'Dan Bobson', 2, 'empty');
+insert into public.task_people values (1, 1, 'lead'), (1, 2, null), (2, 2, 'lead');
+insert into public.task_details values (1, 'detail of one');
+insert into public.places values (1, 'Rome'), (2, 'Oslo');
+insert into public.trips values (1, 1, 2), (2, 2, 1), (3, 1, null);
+insert into public.halls values ('A', 1, 10), ('A', 2, 20), ('B', 1, 30);
+insert into public.shows values (1, 'first', 'A', 1), (2, 'second', 'A', 2), (3, 'third', 'A', 1), (4, 'fourth', null, null);
 insert into public."Odd Table" values (1, 'x', 'y', 'z');
 
 create function public.add(a integer, b integer default 10) returns integer language sql immutable return a + b;
@@ -81,6 +109,7 @@ create function public.quiet() returns text language sql stable return null;
 
 grant usage on schema other to anon, authenticated;
 grant select, insert, update, delete on public.projects, public.tasks, public."Odd Table", public.open_tasks, public.letters,
-  other.tasks,  public.events to authenticated;
+  other.tasks, public.events, public.people, public.task_people, public.task_details, public.places, public.trips,
+  public.halls, public.shows to authenticated;
 grant select on public.projects, public.tasks, public."Odd Table", public.open_tasks to anon;
 grant select, insert, update, delete on public.owned to authenticated;

@@ -1,6 +1,7 @@
 package rest
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -47,6 +48,7 @@ const (
 	seenOrder
 	seenLimit
 	seenOffset
+	seenColumns
 )
 
 // once notes a parameter and refuses its second appearance: of two, one would be silently ignored.
@@ -90,7 +92,13 @@ func (r *Request) parameter(p *filterParser, seen *parameters, key, value string
 		c, err := p.tree(key, value)
 		r.Where = append(r.Where, c)
 		return err
-	case "columns", "on_conflict":
+	case "columns":
+		if err := seen.once(seenColumns, key, value); err != nil {
+			return err
+		}
+		r.Columns, err = parseNames(key, value)
+		return err
+	case "on_conflict":
 		return errUnsupported("the parameter " + key)
 	}
 	if r.Action == Call && r.Get && !strings.Contains(key, ".") && !looksLikeFilter(value) {
@@ -117,6 +125,26 @@ func parseCount(key, value string) (int64, *Error) {
 		return 0, errRange("Offset should be greater than or equal to zero.")
 	}
 	return n, nil
+}
+
+// parseNames reads name,name,...: column names, quoted where they need it. A name that stands twice counts once.
+func parseNames(key, value string) (names []string, err *Error) {
+	s := scanner{text: value}
+	for {
+		name, ok := s.name()
+		if !ok {
+			return nil, s.fail(key, "field name (* or [a..z0..9_$])")
+		}
+		if !slices.Contains(names, name) {
+			names = append(names, name)
+		}
+		if s.blanks(); s.end() {
+			return names, nil
+		}
+		if !s.take(',') {
+			return nil, s.fail(key, `"," or end of input`)
+		}
+	}
 }
 
 // unescape decodes a key or value of a query: + is a blank, %XX a byte, and a % that no two hexadecimal

@@ -2,19 +2,21 @@ package rest
 
 import "strings"
 
-// operators are the binary operators of this version by their names in a URL.
+// operators are the operators by their names in a URL.
 var operators = map[string]Operator{
 	"eq": OpEqual, "neq": OpNotEqual, "gt": OpGreater, "gte": OpGreaterEqual, "lt": OpLess,
-	"lte": OpLessEqual, "like": OpLike, "ilike": OpILike, "in": OpIn, "is": OpIs,
+	"lte": OpLessEqual, "like": OpLike, "ilike": OpILike, "match": OpMatch, "imatch": OpIMatch,
+	"cs": OpContains, "cd": OpContained, "ov": OpOverlaps, "sl": OpStrictlyLeft, "sr": OpStrictlyRight,
+	"nxr": OpNotExtendsRight, "nxl": OpNotExtendsLeft, "adj": OpAdjacent, "isdistinct": OpIsDistinct,
+	"fts": OpSearch, "plfts": OpPlainSearch, "phfts": OpPhraseSearch, "wfts": OpWebSearch,
+	"in": OpIn, "is": OpIs,
 }
 
-// laterOperators are PostgREST's other operators: known, so that a filter is told from an argument
-// and refused with the reason.
-var laterOperators = map[string]bool{
-	"match": true, "imatch": true, "cs": true, "cd": true, "ov": true, "sl": true, "sr": true,
-	"nxr": true, "nxl": true, "adj": true, "isdistinct": true,
-	"fts": true, "plfts": true, "phfts": true, "wfts": true,
-}
+// quantified tells whether an operator can be followed by (any) or (all).
+func (o Operator) quantified() bool { return o <= OpIMatch }
+
+// search tells whether an operator is one of full-text search.
+func (o Operator) search() bool { return o >= OpSearch && o <= OpWebSearch }
 
 // filterParser reads filters and counts them against the limits.
 type filterParser struct {
@@ -31,13 +33,13 @@ func looksLikeFilter(value string) bool {
 	}
 	word, _, _ = strings.Cut(word, "(")
 	_, known := operators[word]
-	return known || laterOperators[word] || word == "not"
+	return known || word == "not"
 }
 
 // filter reads the parameter column=[not.]operator.value.
 func (p *filterParser) filter(key, value string) (c Condition, err *Error) {
 	s := scanner{text: key}
-	if c.Column, err = fieldName(&s, "filter"); err != nil {
+	if c.Field, err = field(&s, "filter"); err != nil {
 		return c, err
 	}
 	if !s.end() {
@@ -116,7 +118,7 @@ func (p *filterParser) node(s *scanner, depth int) (c Condition, err *Error) {
 	// A column, perhaps one whose name begins like a word of the tree.
 	s.pos = start
 	c = Condition{}
-	if c.Column, err = fieldName(s, "logic tree"); err != nil {
+	if c.Field, err = field(s, "logic tree"); err != nil {
 		return c, err
 	}
 	if !s.take('.') {
@@ -136,17 +138,17 @@ func (p *filterParser) operation(s *scanner, c *Condition, what string, inTree b
 	if i < 0 {
 		return s.fail(what, `"not" or operator (eq, gt, ...)`)
 	}
-	word := rest[:i]
-	op, known := operators[word]
-	switch {
-	case laterOperators[word]:
-		return errUnsupported("the operator " + word)
-	case known && rest[i] == '(':
-		return errUnsupported("a modifier of the operator " + word)
-	case !known || rest[i] != '.':
+	op, known := operators[rest[:i]]
+	if !known {
 		return s.fail(what, `"not" or operator (eq, gt, ...)`)
 	}
-	s.pos += i + 1
+	s.pos += i
+	if err := modifier(s, c, op, what); err != nil {
+		return err
+	}
+	if !s.take('.') {
+		return s.fail(what, `"not" or operator (eq, gt, ...)`)
+	}
 	c.Operator = op
 	switch op {
 	case OpIn:
@@ -237,15 +239,56 @@ func parseIs(s *scanner, c *Condition, what string, inTree bool) *Error {
 	return nil
 }
 
-// fieldName reads a column name and refuses a JSON path behind it.
-func fieldName(s *scanner, what string) (string, *Error) {
+// modifier reads what stands in parentheses behind an operator: (any), (all) or the language of a search.
+func modifier(s *scanner, c *Condition, op Operator, what string) *Error {
+	if s.peek() != '(' {
+		return nil
+	}
+	if op.search() {
+		s.pos++
+		end := strings.IndexByte(s.text[s.pos:], ')')
+		if end <= 0 {
+			return s.fail(what, "name of a text search configuration")
+		}
+		c.Language = s.text[s.pos : s.pos+end]
+		s.pos += end + 1
+		return nil
+	}
+	switch {
+	case op.quantified() && s.takeString("(any)"):
+		c.Quantifier = Any
+	case op.quantified() && s.takeString("(all)"):
+		c.Quantifier = All
+	default:
+		return s.fail(what, `"."`)
+	}
+	return nil
+}
+
+// field reads a column name and perhaps a JSON path behind it.
+func field(s *scanner, what string) (f Field, err *Error) {
 	name, ok := s.name()
 	if !ok {
-		return "", s.fail(what, "field name (* or [a..z0..9_$])")
+		return f, s.fail(what, "field name (* or [a..z0..9_$])")
 	}
-	s.blanks()
-	if strings.HasPrefix(s.text[s.pos:], "->") {
-		return "", errUnsupported("a JSON path")
+	f.Column = name
+	for s.blanks(); s.takeString("->"); s.blanks() {
+		step := Step{Text: s.take('>')}
+		if len(f.Path) == maxSteps {
+			return f, errLimit(400, "steps of a JSON path", maxSteps)
+		}
+		if step.Key, step.Index = s.index(); !step.Index {
+			if step.Key, ok = s.name(); !ok {
+				return f, s.fail(what, "key or index of a JSON path")
+			}
+		}
+		f.Path = append(f.Path, step)
+		if step.Text && strings.HasPrefix(s.text[s.pos:], "->") {
+			return f, s.fail(what, "the end of the JSON path behind ->>")
+		}
 	}
-	return name, nil
+	return f, nil
 }
+
+// maxSteps is the greatest number of steps of a JSON path.
+const maxSteps = 50

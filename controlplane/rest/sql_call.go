@@ -2,8 +2,7 @@ package rest
 
 // call builds the call of a function.
 func (b *builder) call(p *Plan) {
-	f := p.routine
-	switch f.Returns {
+	switch p.routine.Returns {
 	case Void:
 		b.sql("select ")
 		b.invocation(p)
@@ -21,34 +20,68 @@ func (b *builder) call(p *Plan) {
 
 // scalar builds a call whose result is a value or an array of values.
 func (b *builder) scalar(p *Plan) {
-	if p.routine.Set {
-		b.sql("select coalesce(pg_catalog.json_agg(r.v), '[]'), pg_catalog.count(*)::pg_catalog.text from (select ")
+	source := b.results(p, func() {
+		b.sql("select ")
+		b.invocation(p)
+		b.sql(" as v")
+		if b.unpacks(p) {
+			b.sql(" from ")
+			b.unpack(p)
+		}
+	})
+	b.sql("select ")
+	switch {
+	case !p.routine.Set:
+		b.sql("coalesce(pg_catalog.to_json(r.v), 'null'), '1'")
+	case p.media.Object:
+		b.sql("coalesce(pg_catalog.json_agg(r.v) -> 0, 'null'), ")
+		b.number(p)
+	default:
+		b.sql("coalesce(pg_catalog.json_agg(r.v), '[]'), ")
+		b.number(p)
+	}
+	b.total(p, source)
+	b.sql(" from (")
+	if p.counts() {
+		b.sql("select t.v from f as t")
 	} else {
-		b.sql("select coalesce(pg_catalog.to_json(r.v), 'null'), '1' from (select ")
+		source()
 	}
-	b.invocation(p)
-	b.sql(" as v")
-	if b.unpacks(p) {
-		b.sql(" from ")
-		b.unpack(p)
-	}
-	b.rows(p)
+	b.rows(&p.node)
 	b.sql(") r")
 }
 
 // composite builds a call whose result is a row or an array of rows, which select, filters, order
 // and limit treat like a table.
 func (b *builder) composite(p *Plan) {
-	b.body(p, p.routine.Columns, !p.routine.Set, func() {
-		b.sql(" from ")
+	from := func() {
 		if b.unpacks(p) {
 			b.unpack(p)
 			b.sql(", lateral ")
 		}
 		b.invocation(p)
 		b.sql(" as t")
-		b.conditions(p)
-	})
+	}
+	source := from
+	if p.counts() {
+		source = b.results(p, func() {
+			b.sql("select t.* from ")
+			from()
+		})
+	}
+	b.body(p, !p.routine.Set, source)
+}
+
+// results makes what query appends the source of the rows and of their number: the function is called once.
+// Without a number to tell, query stays where it is used.
+func (b *builder) results(p *Plan, query func()) (source func()) {
+	if !p.counts() {
+		return query
+	}
+	b.sql("with f as materialized (")
+	query()
+	b.sql(") ")
+	return func() { b.sql("f as t") }
 }
 
 // unpacks tells whether the arguments come out of a JSON object.

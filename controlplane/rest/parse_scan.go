@@ -74,6 +74,24 @@ func (s *scanner) name() (name string, ok bool) {
 	return name, name != ""
 }
 
+// index reads an array index of a JSON path: digits, perhaps after a minus, that are the whole step.
+func (s *scanner) index() (digits string, ok bool) {
+	end := s.pos
+	if end < len(s.text) && s.text[end] == '-' {
+		end++
+	}
+	first := end
+	for end < len(s.text) && s.text[end] >= '0' && s.text[end] <= '9' {
+		end++
+	}
+	if n := end - first; n == 0 || n > 9 || end < len(s.text) && nameBytes[s.text[end]] {
+		return "", false
+	}
+	digits = s.text[s.pos:end]
+	s.pos = end
+	return digits, true
+}
+
 // quoted reads "..." in which a backslash takes the next byte literally. ok is false, and nothing is
 // read, when the closing quote is missing.
 func (s *scanner) quoted() (value string, ok bool) {

@@ -27,18 +27,18 @@ func selectItem(s *scanner) (item SelectItem, err *Error) {
 	const what = "select parameter"
 	s.blanks()
 	if s.take('*') {
-		return SelectItem{Column: "*", Star: true}, nil
+		return SelectItem{Field: Field{Column: "*"}, Star: true}, nil
 	}
 	if s.takeString("..") {
 		return item, errUnsupported("spreading an embedded resource")
 	}
-	if item.Column, err = fieldName(s, what); err != nil {
+	if item.Field, err = field(s, what); err != nil {
 		return item, err
 	}
-	if s.peek() == ':' && !s.colons() {
+	if s.peek() == ':' && !s.colons() && item.Path == nil {
 		s.pos++
 		item.Alias = item.Column
-		if item.Column, err = fieldName(s, what); err != nil {
+		if item.Field, err = field(s, what); err != nil {
 			return item, err
 		}
 	}
@@ -92,7 +92,7 @@ func parseOrder(value string) ([]OrderTerm, *Error) {
 
 // orderTerm reads one term of order=.
 func orderTerm(s *scanner) (term OrderTerm, err *Error) {
-	if term.Column, err = fieldName(s, "order"); err != nil {
+	if term.Field, err = field(s, "order"); err != nil {
 		return term, err
 	}
 	if s.peek() == '(' {

@@ -55,6 +55,31 @@ func errRange(details string) *Error {
 		Message: "Requested range not satisfiable", Details: details}
 }
 
+// errSingular reports another number of rows than the one that the client allows.
+func errSingular(rows int64) *Error {
+	return &Error{Status: http.StatusNotAcceptable, Code: "PGRST116",
+		Message: "Cannot coerce the result to a single JSON object",
+		Details: fmt.Sprintf("The result contains %d rows", rows)}
+}
+
+// errMaxAffected reports a write of more rows than the client allows.
+func errMaxAffected(rows int64) *Error {
+	return &Error{Status: http.StatusBadRequest, Code: "PGRST124",
+		Message: "Query result exceeds max-affected preference constraint",
+		Details: fmt.Sprintf("The query affects %d rows", rows)}
+}
+
+// errMaxAffectedCall reports a limit of rows on a function that does not return rows.
+func errMaxAffectedCall() *Error {
+	return &Error{Status: http.StatusBadRequest, Code: "PGRST128",
+		Message: "Function must return SETOF or TABLE when max-affected preference is used with handling=strict"}
+}
+
+// errOffset reports an offset beyond the last row.
+func errOffset(offset, rows int64) *Error {
+	return errRange(fmt.Sprintf("An offset of %d was requested, but there are only %d rows.", offset, rows))
+}
+
 // errTable reports a table that the catalog does not have.
 func errTable(schema, name string) *Error {
 	return &Error{Status: http.StatusNotFound, Code: "PGRST205", stale: true,

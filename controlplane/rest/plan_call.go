@@ -1,0 +1,87 @@
+package rest
+
+import (
+	"net/http"
+	"slices"
+)
+
+// call chooses the function of a call and binds its arguments.
+func (c *Catalog) call(p *Plan, schema string, r *Request) *Error {
+	names := r.Payload.keys()
+	if r.Get {
+		names = argumentNames(r.Arguments)
+	}
+	var fitting []*Routine
+	for _, f := range c.routines[qualifiedName{schema, r.Name}] {
+		if f.accepts(names) {
+			fitting = append(fitting, f)
+		}
+	}
+	switch len(fitting) {
+	case 0:
+		return errFunction(schema, r.Name, names)
+	case 1:
+	default:
+		return errOverload(fitting)
+	}
+	f := fitting[0]
+	if r.Get && f.Volatility == Volatile {
+		method := http.MethodGet
+		if r.Head {
+			method = http.MethodHead
+		}
+		return errCallMethod(method, "the function may write; use POST", "POST")
+	}
+	p.routine = f
+	for i := range f.Arguments {
+		a := argument{Argument: &f.Arguments[i]}
+		if !slices.Contains(names, a.Name) {
+			continue
+		}
+		for _, v := range r.Arguments {
+			switch {
+			case v.Name != a.Name:
+			case a.Variadic:
+				a.values = append(a.values, v.Value)
+			default:
+				a.values = append(a.values[:0], v.Value) // of a repeated one the last counts
+			}
+		}
+		p.arguments = append(p.arguments, a)
+	}
+	if f.Returns != Composite && (r.Where != nil || r.Order != nil || r.Select != nil) {
+		return errUnsupported("select, order or a filter on a function that does not return rows")
+	}
+	if !f.Set && (r.Limit != nil || r.Offset != 0) {
+		return errUnsupported("limit or offset on a function that returns one value")
+	}
+	if !f.Set && r.Prefer.MaxAffected != nil {
+		return errMaxAffectedCall()
+	}
+	return nil
+}
+
+// argumentNames returns the distinct names of arguments in the order of the query.
+func argumentNames(arguments []NamedValue) (names []string) {
+	for _, a := range arguments {
+		if !slices.Contains(names, a.Name) {
+			names = append(names, a.Name)
+		}
+	}
+	return names
+}
+
+// accepts tells whether the function can be called with exactly these named arguments: it has all of
+// them, and a default for every other.
+func (r *Routine) accepts(names []string) bool {
+	given := 0
+	for _, a := range r.Arguments {
+		switch {
+		case a.Name != "" && slices.Contains(names, a.Name):
+			given++
+		case !a.HasDefault:
+			return false
+		}
+	}
+	return given == len(names)
+}

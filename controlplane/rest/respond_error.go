@@ -1,0 +1,87 @@
+package rest
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"log/slog"
+	"net/http"
+	"strconv"
+
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/wayli-app/fluxbase/controlplane/gateway"
+)
+
+// fail answers a request that did not succeed.
+func (h *Handler) fail(w http.ResponseWriter, r *http.Request, caller gateway.Caller, err error) {
+	var refusal *Error
+	var pg *pgconn.PgError
+	switch {
+	case errors.As(err, &refusal):
+	case errors.Is(err, context.Canceled) && r.Context().Err() != nil:
+		return // the client went away
+	case errors.Is(err, gateway.ErrBusy):
+		w.Header().Set("Retry-After", "1")
+		refusal = &Error{Status: http.StatusServiceUnavailable, Code: "PGRST003",
+			Message: "Timed out acquiring connection from connection pool."}
+	case errors.Is(err, gateway.ErrUnavailable):
+		w.Header().Set("Retry-After", "5")
+		refusal = &Error{Status: http.StatusServiceUnavailable, Code: "PGRST001",
+			Message: "Database connection error. Retrying the connection."}
+	case errors.As(err, &pg):
+		if len(pg.Code) == 5 && pg.Code[:2] == "ZF" {
+			h.Refused(w, r, pg)
+			return
+		}
+		refusal = fromPostgres(pg, caller.Role == "anon", h.Detail)
+	case errors.Is(err, context.DeadlineExceeded):
+		refusal = &Error{Status: http.StatusGatewayTimeout, Code: "57014", Message: "the request took too long"}
+	default:
+		refusal = &Error{Status: http.StatusInternalServerError, Code: "PGRSTX00", Message: "internal error"}
+	}
+	if refusal.Status >= http.StatusInternalServerError {
+		h.Logger.LogAttrs(r.Context(), slog.LevelError, "data request failed",
+			slog.String("request_id", caller.RequestID), slog.Int("status", refusal.Status),
+			slog.String("code", refusal.Code), slog.Any("error", err))
+	}
+	refusal.write(w, r.Method == http.MethodHead)
+}
+
+// write renders the error as PostgREST does.
+func (e *Error) write(w http.ResponseWriter, head bool) {
+	var body bytes.Buffer
+	encoder := json.NewEncoder(&body)
+	encoder.SetEscapeHTML(false)
+	// Strings and nulls always encode.
+	_ = encoder.Encode(struct {
+		Code    string  `json:"code"`
+		Message string  `json:"message"`
+		Details *string `json:"details"`
+		Hint    *string `json:"hint"`
+	}{e.Code, e.Message, nullable(e.Details), nullable(e.Hint)})
+	text := bytes.TrimSuffix(body.Bytes(), []byte{'\n'})
+
+	header := w.Header()
+	header.Set("Content-Type", contentTypeJSON)
+	header.Set("Content-Length", strconv.Itoa(len(text)))
+	if e.allow != "" {
+		header.Set("Allow", e.allow)
+	}
+	if e.Status == http.StatusUnauthorized {
+		header.Set("WWW-Authenticate", "Bearer")
+	}
+	w.WriteHeader(e.Status)
+	if !head {
+		_, _ = w.Write(text) // the client went away: nobody is left to tell
+	}
+}
+
+// nullable returns nil for the empty string.
+func nullable(s string) *string {
+	if s == "" {
+		return nil
+	}
+	return &s
+}

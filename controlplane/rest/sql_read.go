@@ -1,0 +1,107 @@
+package rest
+
+// read builds a SELECT from a relation.
+func (b *builder) read(p *Plan) {
+	source := func() { b.sql(p.relation.SQL, " as t") }
+	if p.head {
+		b.count(p, source)
+		return
+	}
+	b.body(p, false, source)
+}
+
+// count builds a statement that only counts, for HEAD.
+func (b *builder) count(p *Plan, source func()) {
+	b.sql("select null, ")
+	b.number(p)
+	b.total(p, source)
+	b.sql(" from (select from ")
+	source()
+	b.where(&p.node)
+	b.rows(&p.node)
+	b.sql(") r")
+}
+
+// body builds "select body, count from (rows) r". source appends the relation t that the rows come from;
+// with one, the body is the only row or null instead of an array.
+func (b *builder) body(p *Plan, one bool, source func()) {
+	n := &p.node
+	text := n.renames()
+	b.sql("select ")
+	b.aggregate(text, one || p.media.Object)
+	b.sql(", ")
+	b.number(p)
+	b.total(p, source)
+	b.sql(" from (select ")
+	if text {
+		b.object(n)
+		b.sql(" as j")
+	} else {
+		b.list(n)
+	}
+	b.sql(" from ")
+	source()
+	if p.action == Read || p.action == Call { // else the filters said what to write
+		b.where(n)
+	}
+	b.orderBy(n.order)
+	b.rows(n)
+	b.sql(") r")
+}
+
+// aggregate appends the expression that makes a body of the rows r, which hold texts j or are rows as
+// they are. one is the body of the only row.
+func (b *builder) aggregate(text, one bool) {
+	switch {
+	case text && one:
+		b.sql("coalesce(pg_catalog.max(r.j), 'null')")
+	case text:
+		b.sql("coalesce('[' || pg_catalog.string_agg(r.j, E', \\n ') || ']', '[]')")
+	case one:
+		b.sql("coalesce(pg_catalog.json_agg(r.*) -> 0, 'null')")
+	default:
+		b.sql("coalesce(pg_catalog.json_agg(r.*), '[]')")
+	}
+}
+
+// What PostgreSQL says when a condition on the number of rows does not hold: the number cannot be made an
+// integer with this in front of it.
+const wrongNumber = "fluxbase: rows "
+
+// number appends the number of the rows r. Where the client allows only some numbers and the statement
+// writes, any other raises an error, which undoes the write (see Plan.violation).
+func (b *builder) number(p *Plan) {
+	const count = "pg_catalog.count(*)"
+	most := p.prefer.MaxAffected
+	single := p.media.Object && !p.ReadOnly()
+	if p.action == Insert || p.action == Read {
+		most = nil
+	}
+	if !single && most == nil {
+		b.sql(count, "::pg_catalog.text")
+		return
+	}
+	b.sql("case when ")
+	if single {
+		b.sql(count, " = '1'")
+	}
+	if most != nil {
+		if single {
+			b.sql(" and ")
+		}
+		b.sql(count, " <= ")
+		b.bindInt(*most)
+	}
+	b.sql(" then ", count, "::pg_catalog.text else ('"+wrongNumber+"' || ", count, ")::pg_catalog.int4::pg_catalog.text end")
+}
+
+// total appends the number of rows that there are without limit and offset, if it is asked for.
+func (b *builder) total(p *Plan, source func()) {
+	if !p.counts() {
+		return
+	}
+	b.sql(", (select pg_catalog.count(*)::pg_catalog.text from ")
+	source()
+	b.where(&p.node)
+	b.sql(")")
+}

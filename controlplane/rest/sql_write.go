@@ -1,0 +1,177 @@
+package rest
+
+// write builds INSERT, UPDATE and DELETE: the change as a common table expression w, and the answer
+// from the rows it returns. A change whose rows nobody wants returns a constant, because returning a
+// column needs the right to read it.
+func (b *builder) write(p *Plan) {
+	b.sql("with ")
+	switch {
+	case p.action == Insert && len(p.parts) > 1:
+		b.inserts(p)
+	case p.action == Insert:
+		b.sql("w as (")
+		b.insert(p, &p.parts[0])
+		b.sql(")")
+	case p.action == Update:
+		b.sql("w as (")
+		b.update(p, &p.parts[0])
+		b.sql(")")
+	case p.action == Delete:
+		b.sql("w as (delete from ", p.relation.SQL, " as t")
+		b.where(&p.node)
+		b.returning(p)
+		b.sql(")")
+	}
+	b.sql(" ")
+	switch {
+	case p.represents():
+		b.body(p, false, func() { b.sql("w as t") })
+	case p.locates():
+		b.location(p)
+	default:
+		b.sql("select null, ")
+		b.number(p)
+		b.sql(" from w")
+	}
+}
+
+// inserts appends one INSERT for each part of the payload, and w, the rows of all.
+func (b *builder) inserts(p *Plan) {
+	name := func(i int) {
+		b.sql("w")
+		b.digits(i)
+	}
+	for i := range p.parts {
+		name(i)
+		b.sql(" as (")
+		b.insert(p, &p.parts[i])
+		b.sql("), ")
+	}
+	b.sql("w as (")
+	for i := range p.parts {
+		if i > 0 {
+			b.sql(" union all ")
+		}
+		b.sql("select * from ")
+		name(i)
+	}
+	b.sql(")")
+}
+
+// insert appends an INSERT of a part's objects.
+func (b *builder) insert(p *Plan, part *part) {
+	b.sql("insert into ", p.relation.SQL, " as t")
+	if len(part.targets) == 0 {
+		// Objects without keys are rows of defaults, as many as there are objects.
+		b.sql(" select from pg_catalog.json_array_elements(")
+		b.bind(part.json)
+		b.sql(")")
+		b.returning(p)
+		return
+	}
+	b.sql(" (")
+	for i, c := range part.targets {
+		b.comma(i)
+		b.sql(c.SQL)
+	}
+	b.sql(") select ")
+	for i, c := range part.targets {
+		b.comma(i)
+		b.sql("b.", c.SQL)
+	}
+	b.sql(" from pg_catalog.json_to_recordset(")
+	b.bind(part.json)
+	b.sql(") as b (")
+	b.definitions(part.targets)
+	b.sql(")")
+	b.returning(p)
+}
+
+// update appends an UPDATE by the payload's only object. Without a column to set it changes nothing.
+func (b *builder) update(p *Plan, part *part) {
+	if len(part.targets)+len(part.defaults) == 0 || p.payload.Rows == 0 {
+		b.sql("select ")
+		b.returned(p)
+		b.sql(" from ", p.relation.SQL, " as t where false")
+		return
+	}
+	b.sql("update ", p.relation.SQL, " as t set ")
+	for i, c := range part.targets {
+		b.comma(i)
+		b.sql(c.SQL, " = b.", c.SQL)
+	}
+	for i, c := range part.defaults {
+		b.comma(i + len(part.targets))
+		b.sql(c.SQL, " = default")
+	}
+	if len(part.targets) > 0 {
+		b.sql(" from pg_catalog.json_to_record(")
+		b.bind(p.payload.object())
+		b.sql(") as b (")
+		b.definitions(part.targets)
+		b.sql(")")
+	}
+	b.where(&p.node)
+	b.returning(p)
+}
+
+// definitions appends the columns that are taken out of a JSON object, with their types.
+func (b *builder) definitions(columns []*Column) {
+	for i, c := range columns {
+		b.comma(i)
+		b.sql(c.SQL, " ", c.Type)
+	}
+}
+
+// returning appends the RETURNING clause.
+func (b *builder) returning(p *Plan) {
+	b.sql(" returning ")
+	b.returned(p)
+}
+
+// returned appends the columns that the answer and its order need, each once.
+func (b *builder) returned(p *Plan) {
+	seen := make(map[*Column]bool, len(p.output)+len(p.order))
+	add := func(c *Column) {
+		if !seen[c] {
+			b.comma(len(seen))
+			b.sql("t.", c.SQL)
+			seen[c] = true
+		}
+	}
+	switch {
+	case p.represents():
+		star := p.output == nil
+		for i := range p.output {
+			star = star || p.output[i].star
+		}
+		if star {
+			b.sql("t.*")
+			return
+		}
+		for i := range p.output {
+			add(p.output[i].Column)
+		}
+		for i := range p.order {
+			add(p.order[i].Column)
+		}
+	case p.locates():
+		for _, name := range p.relation.PrimaryKey {
+			add(p.relation.column(name))
+		}
+	default:
+		b.sql("true")
+	}
+}
+
+// location appends the answer of an INSERT that tells the primary key of the only row.
+func (b *builder) location(p *Plan) {
+	b.sql("select case when pg_catalog.count(*) = '1' then pg_catalog.json_build_array(")
+	for i, name := range p.relation.PrimaryKey {
+		b.comma(i)
+		b.sql("pg_catalog.max(w.", p.relation.column(name).SQL, "::pg_catalog.text)")
+	}
+	b.sql(") end, ")
+	b.number(p)
+	b.sql(" from w")
+}
