@@ -208,7 +208,7 @@ var leftovers = []struct {
 	{"statement_timeout", `select set_config('statement_timeout', '1', false)`, `select current_setting('statement_timeout')`, "", "reset all;"},
 	{"row_security", `select set_config('row_security', 'off', false)`, `select current_setting('row_security')`, "on", "reset all;"},
 	{"a setting that a policy may read", `select set_config('app.tenant', 'mallory', false)`, `select coalesce(current_setting('app.tenant', true), '')`, "", "reset all;"},
-	{"an advisory lock", `select pg_advisory_lock(42)`, `select count(*) from pg_locks where locktype = 'advisory' and pid = pg_backend_pid()`, "0", "perform pg_advisory_unlock_all();"},
+	{"an advisory lock", `select pg_advisory_lock(42)`, `select count(*) from pg_locks where locktype = 'advisory' and pid = pg_backend_pid()`, "0", "pg_advisory_unlock_all(),"},
 	{"a temporary type named like ours", `select public.command('create domain pg_temp.uuid as text'), public.command('create temp table notes as select 1 as id')`,
 		`select count(*) from pg_class where relnamespace = pg_my_temp_schema()`, "0", "discard temp;"},
 }
