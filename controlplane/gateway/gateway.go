@@ -32,7 +32,7 @@ type PoolConfig struct {
 type Config struct {
 	API     PoolConfig // login fluxbase_api; default size 4 x cores
 	Service PoolConfig // login fluxbase_service; default size 4
-	Server  PoolConfig // login fluxbase_server; default size 2 x cores
+	Server  PoolConfig // login fluxbase_server; default size 16: its batches wait for the disk to commit, not for a core
 	Pooler  Pooler     // default PoolerNone
 
 	AcquireTimeout     time.Duration    // how long a request waits for a connection; default 2 s
@@ -102,10 +102,9 @@ const (
 // Open prepares the three pools and reads the context key, which needs the login fluxbase_server. The other logins
 // connect when they are first used; see [Gateway.Ping].
 func Open(ctx context.Context, config Config) (*Gateway, error) {
-	cores := runtime.NumCPU()
-	config.API.Size = orDefault(config.API.Size, 4*cores)
+	config.API.Size = orDefault(config.API.Size, 4*runtime.NumCPU())
 	config.Service.Size = orDefault(config.Service.Size, 4)
-	config.Server.Size = orDefault(config.Server.Size, 2*cores)
+	config.Server.Size = orDefault(config.Server.Size, 16)
 	config.AcquireTimeout = orDefault(config.AcquireTimeout, 2*time.Second)
 	config.StatementCacheSize = orDefault(config.StatementCacheSize, 256)
 	if config.Clock == nil {
