@@ -26,10 +26,13 @@ type Relation struct {
 	Kind        string // pg_class.relkind
 	SQL         string // "schema"."name", quoted by PostgreSQL where needed
 	Columns     []Column
+	Ident       string // "name", quoted by PostgreSQL where needed
 	PrimaryKey  []string
+	UniqueKeys  [][]string
 	ForeignKeys []ForeignKey
 
-	index map[string]int // column name -> position in Columns
+	index         map[string]int // column name -> position in Columns
+	relationships []*relationship
 }
 
 // Column is a column of a relation or of a function's result.
@@ -85,7 +88,8 @@ type Routine struct {
 	Arguments  []Argument
 	Columns    []Column // of a composite result
 
-	index map[string]int // column name -> position in Columns
+	relation *Relation      // whose rows are returned; nil without
+	index    map[string]int // column name -> position in Columns
 }
 
 // Argument is an input argument of a function.

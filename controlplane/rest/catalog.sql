@@ -43,6 +43,7 @@ select pg_catalog.json_build_object(
       'schema', r.nspname,
       'name', r.relname,
       'sql', pg_catalog.quote_ident(r.nspname) || '.' || pg_catalog.quote_ident(r.relname),
+      'ident', pg_catalog.quote_ident(r.relname),
       'kind', r.relkind,
       'columns', (
         select coalesce(pg_catalog.json_agg(pg_catalog.json_build_object(
@@ -61,6 +62,16 @@ select pg_catalog.json_build_object(
         cross join lateral pg_catalog.unnest(c.conkey) with ordinality k (attnum, position)
         join pg_catalog.pg_attribute a on a.attrelid = c.conrelid and a.attnum = k.attnum
         where c.conrelid = r.oid and c.contype = 'p'),
+      'unique_keys', (
+        select coalesce(pg_catalog.json_agg(u.columns order by u.columns::pg_catalog.text), '[]')
+        from (
+          select pg_catalog.json_agg(a.attname order by k.position) as columns
+          from pg_catalog.pg_index i
+          cross join lateral pg_catalog.unnest(i.indkey[:i.indnkeyatts - 1]) with ordinality k (attnum, position)
+          join pg_catalog.pg_attribute a on a.attrelid = i.indrelid and a.attnum = k.attnum
+          where i.indrelid = r.oid and i.indisunique and i.indisvalid and not i.indisprimary
+            and i.indpred is null and i.indexprs is null
+          group by i.indexrelid) u),
       'foreign_keys', (
         select coalesce(pg_catalog.json_agg(pg_catalog.json_build_object(
           'name', c.conname,
@@ -92,6 +103,11 @@ select pg_catalog.json_build_object(
         when f.prorettype = 'pg_catalog.void'::pg_catalog.regtype then 'void'
         when f.has_out or f.rettyptype = 'c' then 'composite'
         else 'scalar' end,
+      -- the relation whose rows are returned, if it is one
+      'relation', (
+        select pg_catalog.json_build_array(r.nspname, r.relname)
+        from pg_catalog.pg_class c join relations r on r.oid = c.oid
+        where not f.has_out and c.oid = f.rettyprelid),
       'arguments', a.inputs,
       'columns', case
         when f.has_out then a.outputs

@@ -1,6 +1,7 @@
 package rest
 
 import (
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"strings"
@@ -13,6 +14,9 @@ type Error struct {
 	Message string
 	Details string // empty is rendered as null
 	Hint    string // empty is rendered as null
+
+	// details are Details that are no text, in JSON.
+	details json.RawMessage
 
 	// allow is the Allow header of a 405 (RFC 9110 section 15.5.6).
 	allow string
@@ -102,6 +106,58 @@ func errColumn(table, column string) *Error {
 func errType(name string) *Error {
 	return &Error{Status: http.StatusBadRequest, Code: "42704", stale: true,
 		Message: fmt.Sprintf("type \"%s\" does not exist", name)}
+}
+
+// errAggregate reports an aggregate function in select=.
+func errAggregate() *Error {
+	return &Error{Status: http.StatusBadRequest, Code: "PGRST123", Message: "Use of aggregate functions is not allowed"}
+}
+
+// errNotEmbedded reports a parameter of an embed that select= does not have.
+func errNotEmbedded(name string) *Error {
+	return &Error{Status: http.StatusBadRequest, Code: "PGRST108",
+		Message: fmt.Sprintf("'%s' is not an embedded resource in this request", name),
+		Hint:    fmt.Sprintf("Verify that '%s' is included in the 'select' query parameter.", name)}
+}
+
+// errEmbedOrder reports an order by an embed that may have several rows.
+func errEmbedOrder(origin, name string) *Error {
+	return &Error{Status: http.StatusBadRequest, Code: "PGRST118",
+		Message: fmt.Sprintf("A related order on '%s' is not possible", name),
+		Details: fmt.Sprintf("'%s' and '%s' do not form a many-to-one or one-to-one relationship", origin, name)}
+}
+
+// errEmbedFilter reports a comparison of an embed with anything but null.
+func errEmbedFilter(name string) *Error {
+	return &Error{Status: http.StatusBadRequest, Code: "PGRST120",
+		Message: fmt.Sprintf("Bad operator on the '%s' embedded resource", name),
+		Details: "Only is null or not is null filters are allowed on embedded resources"}
+}
+
+// errRelationship reports that nothing relates two tables, or nothing that the hint names.
+func errRelationship(schema, origin, name, hint string) *Error {
+	if hint != "" {
+		hint = "' using the hint '" + hint
+	}
+	return &Error{Status: http.StatusBadRequest, Code: "PGRST200", stale: true,
+		Message: fmt.Sprintf("Could not find a relationship between '%s' and '%s' in the schema cache", origin, name),
+		Details: fmt.Sprintf("Searched for a foreign key relationship between '%s' and '%s%s' in the schema '%s', but no matches were found.",
+			origin, name, hint, schema)}
+}
+
+// errAmbiguous reports that several relationships fit an embed, and what would choose each.
+func errAmbiguous(origin, name string, candidates []*relationship) *Error {
+	described := make([]relationshipDescription, len(candidates))
+	hints := make([]string, len(candidates))
+	for i, c := range candidates {
+		described[i] = c.describe()
+		hints[i] = fmt.Sprintf("'%s!%s'", c.target.Name, c.hint())
+	}
+	details, _ := json.Marshal(described) // strings always encode
+	return &Error{Status: http.StatusMultipleChoices, Code: "PGRST201", details: details,
+		Message: fmt.Sprintf("Could not embed because more than one relationship was found for '%s' and '%s'", origin, name),
+		Hint: fmt.Sprintf("Try changing '%s' to one of the following: %s. Find the desired relationship in the 'details' key.",
+			name, strings.Join(hints, ", "))}
 }
 
 // errFunction reports a call that no function of the catalog fits.

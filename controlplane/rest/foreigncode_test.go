@@ -73,3 +73,28 @@ func TestForeignCode(t *testing.T) {
 		}
 	}
 }
+
+// TestForeignCodeOfEmbeds sees that an embedded relation counts, and the junction that leads to it.
+func TestForeignCodeOfEmbeds(t *testing.T) {
+	t.Parallel()
+	for _, relation := range []string{"people", "task_people"} {
+		c := goldenCatalog(t)
+		c.foreign.reads = map[qualifiedName]bool{{"public", relation}: true}
+		for line, want := range map[string]bool{
+			"GET /tasks":                                    false,
+			"GET /tasks?select=projects(name)":              false,
+			"GET /tasks?select=people(name)":                true,
+			"GET /projects?select=tasks(people())":          true,
+			"DELETE /tasks?select=people(name)":             true,
+			"GET /rpc/tasks_of?project=1&select=people(id)": true,
+		} {
+			p, err := plan(c, parseLine(t, line))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if p.Volatile() != want {
+				t.Errorf("%s with %s: %v", line, relation, p.Volatile())
+			}
+		}
+	}
+}

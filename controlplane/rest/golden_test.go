@@ -93,6 +93,9 @@ func TestErrors(t *testing.T) {
 		if err.Details != "" {
 			fmt.Fprintf(&out, "details: %s\n", err.Details)
 		}
+		if err.details != nil {
+			fmt.Fprintf(&out, "details: %s\n", err.details)
+		}
 		if err.Hint != "" {
 			fmt.Fprintf(&out, "hint: %s\n", err.Hint)
 		}
@@ -119,6 +122,9 @@ func TestEqualShapesHaveEqualText(t *testing.T) {
 		{"GET /tasks?id=in.(1)", "GET /tasks?id=in.(1,2,3)", "GET /tasks?id=in.()"},
 		{"GET /tasks?select=a:id", "GET /tasks?select=%22b%5C%22%22:id"},
 		{"GET /tasks?limit=1", "GET /tasks?limit=1000"},
+		{"GET /tasks?select=a:projects(b:id)&projects.id=eq.1&projects.limit=1", "GET /tasks?projects.limit=2&projects.id=eq.2&select=%22%27;--%22:projects(c:id)"},
+		{"GET /tasks?data->a->>b=eq.1", "GET /tasks?data->%22%27%22->>c=eq.2"},
+		{"GET /tasks?data->1=eq.1", "GET /tasks?data->22=eq.2"},
 		{`POST /tasks {"id":1,"name":"a"}`, `POST /tasks [{"name":"b","id":2}]`, `POST /tasks [{"name":"b","id":2},{"id":3,"name":null}]`},
 		{`PATCH /tasks?id=eq.1 {"id":1,"name":"a"}`, `PATCH /tasks?id=eq.2 {"name":"b","id":2}`},
 		{`POST /rpc/add {"a":1,"b":2}`, `POST /rpc/add {"b":1,"a":2}`},

@@ -297,7 +297,7 @@ func TestLogs(t *testing.T) {
 
 func TestLimits(t *testing.T) {
 	t.Parallel()
-	l := Limits{URL: 100, Filters: 3, Depth: 2, List: 3, Body: 60, Nesting: 3}
+	l := Limits{URL: 100, Filters: 3, Depth: 2, Embeds: 2, List: 3, Body: 60, Nesting: 3}
 	for _, c := range []struct {
 		line   string
 		status int // 0: accepted
@@ -312,6 +312,10 @@ func TestLimits(t *testing.T) {
 		{"GET /tasks?or=(and(or(id.eq.3)))", 400},
 		{"GET /tasks?id=in.(1,2,3)", 0},
 		{"GET /tasks?id=in.(1,2,3,4)", 400},
+		{"GET /tasks?select=a(b(c))", 0},
+		{"GET /tasks?select=a(b(c()))", 400},
+		{"GET /tasks?select=a(),b(),c()", 400},
+		{"GET /tasks?select=a(b)&a.id=eq.1&a.id=eq.2&a.or=(id.eq.3,id.eq.4)", 400},
 		{`POST /tasks {"data":[[1]]}`, 0},
 		{`POST /tasks {"data":[[[1]]]}`, 400},
 		{`POST /tasks {"name":"` + strings.Repeat("x", 60-11) + `"}`, 0},

@@ -68,6 +68,19 @@ func TestInjection(t *testing.T) {
 		{"quoted alias", query("select=%22", "%22:id"), "x"},
 		{"aliased", query("select=x:", ""), "id"},
 		{"cast", query("select=id::", ""), "text"},
+		{"embed", query("select=id,", "(id)"), "projects"},
+		{"embed alias", query("select=", ":projects(id)"), "x"},
+		{"quoted embed alias", query("select=%22", "%22:projects(id)"), "x"},
+		{"hint", query("select=projects!", "(id)"), "project_id"},
+		{"in an embed", query("select=projects(", ")"), "id"},
+		{"alias in an embed", query("select=projects(%22", "%22:id)"), "x"},
+		{"spread", query("select=id,...projects(", ")"), "name"},
+		{"alias in a spread", query("select=id,...projects(%22", "%22:name)"), "x"},
+		{"filter of an embed", query("select=projects(id)&projects.name=eq.", ""), "x"},
+		{"column of an embed's filter", query("select=projects(id)&projects.", "=eq.1"), "id"},
+		{"embed of a filter", query("select=projects(id)&", ".id=eq.1"), "projects"},
+		{"limit of an embed", query("select=projects(id)&projects.limit=", ""), "1"},
+		{"order by an embed", query("select=projects(id)&order=", "(id)"), "projects"},
 		{"order", query("order=", ""), "id"},
 		{"direction", query("order=id.", ""), "asc"},
 		{"nulls", query("order=id.desc.", ""), "nullsfirst"},
@@ -140,7 +153,8 @@ func isValue(place string) bool {
 	switch place {
 	case "eq", "neq", "gt", "like", "ilike", "in", "in quoted", "in bare", "alias", "quoted alias", "limit", "argument",
 		"variadic argument", "body string", "body value", "body of patch", "body of a call", "content type", "accept", "prefer",
-		"profile", "tree quoted value", "json key in order", "quoted json key", "quantified", "search", "range operator":
+		"profile", "tree quoted value", "json key in order", "quoted json key", "quantified",
+		"embed alias", "quoted embed alias", "alias in an embed", "alias in a spread", "filter of an embed", "limit of an embed", "search", "range operator":
 		return true
 	}
 	return false
@@ -167,12 +181,13 @@ var token = regexp.MustCompile(`E?'[^']*'|"(?:[^"]|"")*"|[A-Za-z_][A-Za-z0-9_]*|
 
 // vocabulary are the tokens that the builder itself writes.
 var vocabulary = func() map[string]bool {
-	set := map[string]bool{`E', \n '`: true, "'fluxbase: rows '": true, "'null'": true, "'['": true, "']'": true, "'[]'": true, "'}'": true, "'1'": true}
+	set := map[string]bool{`E', \n '`: true, "'fluxbase: rows '": true, "'null'": true, "'['": true, "']'": true, "'[]'": true, "'}'": true, "'1'": true, "'0'": true, "'{}'": true}
 	for _, word := range strings.Fields(`select from as t r w b a j v where and or not is null true false unknown = <> < > <= >= | - :
 		, . ( ) * any like ilike order by asc desc nulls first last limit offset with insert into update set delete returning lateral variadic
 		coalesce pg_catalog json_agg count text string_agg max to_json json_to_record json_to_recordset json_array_elements 0
 		case when then else end int4 json_build_array to_jsonb default distinct all f materialized union
-		~ @ & to_tsvector to_tsquery plainto_tsquery phraseto_tsquery websearch_to_tsquery regconfig w0 w1 w2`) {
+		~ @ & to_tsvector to_tsquery plainto_tsquery phraseto_tsquery websearch_to_tsquery regconfig
+		left join on row_to_json nullif json`) {
 		set[word] = true
 	}
 	return set
@@ -182,12 +197,15 @@ var vocabulary = func() map[string]bool {
 // catalog, whose tokens are known.
 func foreignToken(known map[string]bool, sql string) string {
 	for _, tok := range token.FindAllString(sql, -1) {
-		if !vocabulary[tok] && !known[tok] && tok != " " && !parameter.MatchString(tok) {
+		if !vocabulary[tok] && !known[tok] && tok != " " && !parameter.MatchString(tok) && !numbered.MatchString(tok) {
 			return tok
 		}
 	}
 	return ""
 }
+
+// numbered are the names of ours that have a number.
+var numbered = regexp.MustCompile(`^[trejmsow][0-9]{1,2}$`)
 
 var parameter = regexp.MustCompile(`^\$[1-9][0-9]*$`)
 
@@ -207,6 +225,7 @@ func catalogTokens(c *Catalog) map[string]bool {
 	}
 	for _, r := range c.relations {
 		add(r.SQL)
+		add(r.Ident)
 		columns(r.Columns)
 	}
 	for _, list := range c.routines {

@@ -4,7 +4,8 @@ package rest
 type Limits struct {
 	URL     int   // bytes of the raw query string; beyond it 414
 	Filters int   // comparisons in one request, those inside logic trees included
-	Depth   int   // nesting of and(...) and or(...)
+	Depth   int   // nesting of and(...) and or(...), and of embeds
+	Embeds  int   // embedded tables in one request
 	List    int   // elements of one in.(...) list
 	Body    int64 // bytes of a request body; beyond it 413
 	Nesting int   // nesting of arrays and objects in a JSON body
@@ -16,6 +17,7 @@ var DefaultLimits = Limits{
 	URL:     64 << 10,
 	Filters: 100,
 	Depth:   10,
+	Embeds:  50,
 	List:    5000,
 	Body:    1 << 20,
 	Nesting: 100,
@@ -31,6 +33,9 @@ func (l Limits) withDefaults() Limits {
 	}
 	if l.Depth <= 0 {
 		l.Depth = DefaultLimits.Depth
+	}
+	if l.Embeds <= 0 {
+		l.Embeds = DefaultLimits.Embeds
 	}
 	if l.List <= 0 {
 		l.List = DefaultLimits.List

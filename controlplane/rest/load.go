@@ -75,9 +75,11 @@ type catalogDocument struct {
 		Schema      string           `json:"schema"`
 		Name        string           `json:"name"`
 		SQL         string           `json:"sql"`
+		Ident       string           `json:"ident"`
 		Kind        string           `json:"kind"`
 		Columns     []columnDocument `json:"columns"`
 		PrimaryKey  []string         `json:"primary_key"`
+		UniqueKeys  [][]string       `json:"unique_keys"`
 		ForeignKeys []struct {
 			Name       string   `json:"name"`
 			Columns    []string `json:"columns"`
@@ -93,6 +95,7 @@ type catalogDocument struct {
 		Volatility Volatility `json:"volatility"`
 		Set        bool       `json:"set"`
 		Returns    Result     `json:"returns"`
+		Relation   []string   `json:"relation"`
 		Arguments  []struct {
 			Name       string `json:"name"`
 			SQL        string `json:"sql"`
@@ -137,14 +140,15 @@ func NewCatalog(schemas []string, document []byte) (*Catalog, error) {
 		types:     make(map[string]string, 2*len(doc.Types)),
 	}
 	for _, d := range doc.Relations {
-		r := &Relation{Schema: d.Schema, Name: d.Name, Kind: d.Kind, SQL: d.SQL,
-			Columns: columns(d.Columns), PrimaryKey: d.PrimaryKey}
+		r := &Relation{Schema: d.Schema, Name: d.Name, Kind: d.Kind, SQL: d.SQL, Ident: d.Ident,
+			Columns: columns(d.Columns), PrimaryKey: d.PrimaryKey, UniqueKeys: d.UniqueKeys}
 		for _, k := range d.ForeignKeys {
 			r.ForeignKeys = append(r.ForeignKeys, ForeignKey(k))
 		}
 		r.index = indexColumns(r.Columns)
 		c.relations[qualifiedName{d.Schema, d.Name}] = r
 	}
+	c.relate()
 	for _, d := range doc.Functions {
 		r := &Routine{Schema: d.Schema, Name: d.Name, SQL: d.SQL, Volatility: d.Volatility, Set: d.Set,
 			Returns: d.Returns, Columns: columns(d.Columns)}
@@ -152,6 +156,9 @@ func NewCatalog(schemas []string, document []byte) (*Catalog, error) {
 			r.Arguments = append(r.Arguments, Argument(a))
 		}
 		r.index = indexColumns(r.Columns)
+		if len(d.Relation) == 2 {
+			r.relation = c.relations[qualifiedName{d.Relation[0], d.Relation[1]}]
+		}
 		name := qualifiedName{d.Schema, d.Name}
 		c.routines[name] = append(c.routines[name], r)
 	}

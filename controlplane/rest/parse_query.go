@@ -7,14 +7,28 @@ import (
 	"unicode/utf8"
 )
 
+// queryParser reads the query string into a request. Parameters of embeds are kept until all of select=
+// is known.
+type queryParser struct {
+	r       *Request
+	filters filterParser
+	seen    parameters
+	nested  []nestedParameter
+}
+
+// nestedParameter is embed.parameter=value.
+type nestedParameter struct {
+	path       []string // the embed, from outside to inside
+	key, value string
+}
+
 // parseQuery reads the raw query string into r. For a function that is called by GET, parameters
 // that are no filters are its arguments.
 func (r *Request) parseQuery(raw string, l *Limits) *Error {
 	if len(raw) > l.URL {
 		return errLimit(414, "query string", int64(l.URL))
 	}
-	p := filterParser{limits: l}
-	var seen parameters
+	p := queryParser{r: r, filters: filterParser{limits: l}}
 	for raw != "" {
 		var pair string
 		pair, raw, _ = strings.Cut(raw, "&")
@@ -33,11 +47,11 @@ func (r *Request) parseQuery(raw string, l *Limits) *Error {
 		if !hasValue {
 			return errSyntax("query", key, len(key)+1, `unexpected end of input expecting "="`)
 		}
-		if err := r.parameter(&p, &seen, key, value); err != nil {
+		if err := p.parameter(key, value); err != nil {
 			return err
 		}
 	}
-	return nil
+	return p.descend()
 }
 
 // parameters remembers which of the parameters that may be given once were given.
@@ -61,39 +75,17 @@ func (s *parameters) once(bit parameters, key, value string) *Error {
 }
 
 // parameter reads one decoded key=value pair.
-func (r *Request) parameter(p *filterParser, seen *parameters, key, value string) (err *Error) {
+func (p *queryParser) parameter(key, value string) (err *Error) {
+	r := p.r
 	switch key {
 	case "select":
-		if err := seen.once(seenSelect, key, value); err != nil {
+		if err := p.seen.once(seenSelect, key, value); err != nil {
 			return err
 		}
-		r.Select, err = parseSelect(value)
-		return err
-	case "order":
-		if err := seen.once(seenOrder, key, value); err != nil {
-			return err
-		}
-		r.Order, err = parseOrder(value)
-		return err
-	case "limit":
-		if err := seen.once(seenLimit, key, value); err != nil {
-			return err
-		}
-		n, err := parseCount(key, value)
-		r.Limit = &n
-		return err
-	case "offset":
-		if err := seen.once(seenOffset, key, value); err != nil {
-			return err
-		}
-		r.Offset, err = parseCount(key, value)
-		return err
-	case "and", "or", "not.and", "not.or":
-		c, err := p.tree(key, value)
-		r.Where = append(r.Where, c)
+		r.Select, err = parseSelect(value, p.filters.limits)
 		return err
 	case "columns":
-		if err := seen.once(seenColumns, key, value); err != nil {
+		if err := p.seen.once(seenColumns, key, value); err != nil {
 			return err
 		}
 		r.Columns, err = parseNames(key, value)
@@ -101,15 +93,127 @@ func (r *Request) parameter(p *filterParser, seen *parameters, key, value string
 	case "on_conflict":
 		return errUnsupported("the parameter " + key)
 	}
+	if ok, err := p.common(&r.Query, &p.seen, key, value); ok {
+		return err
+	}
 	if r.Action == Call && r.Get && !strings.Contains(key, ".") && !looksLikeFilter(value) {
 		r.Arguments = append(r.Arguments, NamedValue{Name: key, Value: value})
 		return nil
 	}
-	c, err := p.filter(key, value)
+	path, name, err := splitKey(key)
 	if err != nil {
 		return err
 	}
-	r.Where = append(r.Where, c)
+	if path != nil {
+		p.nested = append(p.nested, nestedParameter{path, name, value})
+		return nil
+	}
+	return p.filter(&r.Query, name, value)
+}
+
+// common reads a parameter that the request and its embeds have alike; ok is false when it is none.
+func (p *queryParser) common(q *Query, seen *parameters, key, value string) (ok bool, err *Error) {
+	switch key {
+	case "order":
+		if err := seen.once(seenOrder, key, value); err != nil {
+			return true, err
+		}
+		q.Order, err = parseOrder(value)
+		return true, err
+	case "limit":
+		if err := seen.once(seenLimit, key, value); err != nil {
+			return true, err
+		}
+		n, err := parseCount(key, value)
+		q.Limit = &n
+		return true, err
+	case "offset":
+		if err := seen.once(seenOffset, key, value); err != nil {
+			return true, err
+		}
+		q.Offset, err = parseCount(key, value)
+		return true, err
+	case "and", "or", "not.and", "not.or":
+		c, err := p.filters.tree(key, value)
+		q.Where = append(q.Where, c)
+		return true, err
+	}
+	return false, nil
+}
+
+// filter reads column=operation.
+func (p *queryParser) filter(q *Query, key, value string) *Error {
+	c, err := p.filters.filter(key, value)
+	if err != nil {
+		return err
+	}
+	q.Where = append(q.Where, c)
+	return nil
+}
+
+// splitKey splits a.b.column into the path a, b and the rest. The words and, or, order, limit and offset
+// end a path, and so do not.and and not.or.
+func splitKey(key string) (path []string, rest string, err *Error) {
+	s := scanner{text: key}
+	for {
+		start := s.pos
+		switch key[start:] {
+		case "and", "or", "not.and", "not.or", "order", "limit", "offset":
+			return path, key[start:], nil
+		}
+		name, ok := s.name()
+		if !ok {
+			return nil, "", s.fail("filter", "field name (* or [a..z0..9_$])")
+		}
+		if s.peek() != '.' {
+			return path, key[start:], nil
+		}
+		s.pos++
+		path = append(path, name)
+	}
+}
+
+// descend gives the parameters of embeds to those whom they concern.
+func (p *queryParser) descend() *Error {
+	if p.nested == nil {
+		return nil
+	}
+	seen := map[*Embed]*parameters{}
+	for _, n := range p.nested {
+		q := &p.r.Query
+		var embed *Embed
+		for _, name := range n.path {
+			if embed = q.embed(name); embed == nil {
+				return errNotEmbedded(name)
+			}
+			q = &embed.Query
+		}
+		if seen[embed] == nil {
+			seen[embed] = new(parameters)
+		}
+		ok, err := p.common(q, seen[embed], n.key, n.value)
+		if !ok {
+			err = p.filter(q, n.key, n.value)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// embed returns the embed that a name means: one that is called so in the answer, or one of that table.
+func (q *Query) embed(name string) *Embed {
+	for i := range q.Select {
+		if e := q.Select[i].Embed; e != nil && e.key() == name {
+			return e
+		}
+	}
+	for i := range q.Select {
+		if e := q.Select[i].Embed; e != nil && e.Name == name {
+			return e
+		}
+	}
 	return nil
 }
 
@@ -154,7 +258,7 @@ func unescape(s string) (string, *Error) {
 	i := strings.IndexAny(s, "%+")
 	if i >= 0 {
 		b := make([]byte, 0, len(s))
-		for i = 0; i < len(s); i++ {
+		for i := 0; i < len(s); i++ {
 			c := s[i]
 			switch {
 			case c == '+':

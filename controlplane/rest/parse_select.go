@@ -1,131 +1,119 @@
 package rest
 
+// selectParser reads select= and counts its embeds against the limits.
+type selectParser struct {
+	scanner
+	limits *Limits
+	embeds int
+}
+
+const inSelect = "select parameter"
+
 // parseSelect reads select=; an empty one means every column.
-func parseSelect(value string) ([]SelectItem, *Error) {
-	s := scanner{text: value}
-	if s.blanks(); s.end() {
+func parseSelect(value string, l *Limits) ([]SelectItem, *Error) {
+	p := selectParser{scanner: scanner{text: value}, limits: l}
+	if p.blanks(); p.end() {
 		return nil, nil
 	}
-	var items []SelectItem
+	items, err := p.items(1)
+	if err == nil && !p.end() {
+		err = p.fail(inSelect, `"," or end of input`)
+	}
+	return items, err
+}
+
+// items reads item,item,...
+func (p *selectParser) items(depth int) (items []SelectItem, err *Error) {
 	for {
-		item, err := selectItem(&s)
+		item, err := p.item(depth)
 		if err != nil {
 			return nil, err
 		}
 		items = append(items, item)
-		if s.blanks(); s.end() {
+		if p.blanks(); !p.take(',') {
 			return items, nil
-		}
-		if !s.take(',') {
-			return nil, s.fail("select parameter", `"," or end of input`)
 		}
 	}
 }
 
-// selectItem reads * or [alias:]column[::type].
-func selectItem(s *scanner) (item SelectItem, err *Error) {
-	const what = "select parameter"
-	s.blanks()
-	if s.take('*') {
+// item reads *, [alias:]column[path][::type] or an embed.
+func (p *selectParser) item(depth int) (item SelectItem, err *Error) {
+	p.blanks()
+	if p.take('*') {
 		return SelectItem{Field: Field{Column: "*"}, Star: true}, nil
 	}
-	if s.takeString("..") {
-		return item, errUnsupported("spreading an embedded resource")
-	}
-	if item.Field, err = field(s, what); err != nil {
+	spread := p.takeString("...")
+	if item.Field, err = field(&p.scanner, inSelect); err != nil {
 		return item, err
 	}
-	if s.peek() == ':' && !s.colons() && item.Path == nil {
-		s.pos++
+	if p.peek() == ':' && !p.colons() && item.Path == nil && !spread {
+		p.pos++
 		item.Alias = item.Column
-		if item.Field, err = field(s, what); err != nil {
+		if item.Field, err = field(&p.scanner, inSelect); err != nil {
 			return item, err
 		}
 	}
-	switch s.peek() {
-	case '(', '!':
-		return item, errUnsupported("embedding a resource")
-	case '.':
-		return item, errUnsupported("an aggregate function")
-	case ':':
-		if !s.takeString("::") {
-			return item, s.fail(what, `"::"`)
-		}
-		name, ok := s.name()
+	if c := p.peek(); c == '!' || c == '(' && item.Path == nil || spread {
+		item.Embed, err = p.embed(&item, spread, depth)
+		return item, err
+	}
+	if p.takeString("::") {
+		name, ok := p.name()
 		if !ok {
-			return item, s.fail(what, "name of a type")
+			return item, p.fail(inSelect, "name of a type")
 		}
 		item.Cast = name
-		if s.peek() == '.' {
-			return item, errUnsupported("an aggregate function")
-		}
+	}
+	switch p.peek() {
+	case '.':
+		return item, errAggregate()
+	case ':':
+		return item, p.fail(inSelect, `"::"`)
 	}
 	return item, nil
+}
+
+// embed reads [!hint][!inner|!left](select) behind a name.
+func (p *selectParser) embed(item *SelectItem, spread bool, depth int) (*Embed, *Error) {
+	e := &Embed{Name: item.Column, Alias: item.Alias, Spread: spread}
+	if p.embeds++; p.embeds > p.limits.Embeds {
+		return nil, errLimit(400, "number of embedded tables", int64(p.limits.Embeds))
+	}
+	if depth > p.limits.Depth {
+		return nil, errLimit(400, "nesting of embedded tables", int64(p.limits.Depth))
+	}
+	for joined := false; p.take('!'); {
+		word, ok := p.name()
+		switch {
+		case !ok:
+			return nil, p.fail(inSelect, `"inner", "left" or a hint`)
+		case !joined && (word == "inner" || word == "left"):
+			joined, e.Inner = true, word == "inner"
+		case e.Hint == "":
+			e.Hint = word
+		default:
+			return nil, p.fail(inSelect, `"("`)
+		}
+	}
+	if !p.take('(') {
+		return nil, p.fail(inSelect, `"("`)
+	}
+	e.Select = []SelectItem{}
+	if p.blanks(); !p.take(')') {
+		var err *Error
+		if e.Select, err = p.items(depth + 1); err != nil {
+			return nil, err
+		}
+		if !p.take(')') {
+			return nil, p.fail(inSelect, `"," or ")"`)
+		}
+	} else if e.Name == "count" && e.Hint == "" {
+		return nil, errAggregate()
+	}
+	return e, nil
 }
 
 // colons tells whether :: comes next.
 func (s *scanner) colons() bool {
 	return s.pos+1 < len(s.text) && s.text[s.pos] == ':' && s.text[s.pos+1] == ':'
-}
-
-// parseOrder reads order=column[.asc|.desc][.nullsfirst|.nullslast],...
-func parseOrder(value string) ([]OrderTerm, *Error) {
-	s := scanner{text: value}
-	if s.blanks(); s.end() {
-		return nil, nil
-	}
-	var terms []OrderTerm
-	for {
-		term, err := orderTerm(&s)
-		if err != nil {
-			return nil, err
-		}
-		terms = append(terms, term)
-		if s.blanks(); s.end() {
-			return terms, nil
-		}
-		if !s.take(',') {
-			return nil, s.fail("order", `"," or end of input`)
-		}
-	}
-}
-
-// orderTerm reads one term of order=.
-func orderTerm(s *scanner) (term OrderTerm, err *Error) {
-	if term.Field, err = field(s, "order"); err != nil {
-		return term, err
-	}
-	if s.peek() == '(' {
-		return term, errUnsupported("ordering by an embedded resource")
-	}
-	if !s.take('.') {
-		return term, nil
-	}
-	word := orderWord(s)
-	if word == "asc" || word == "desc" {
-		term.Descending = word == "desc"
-		if !s.take('.') {
-			return term, nil
-		}
-		word = orderWord(s)
-	}
-	switch word {
-	case "nullsfirst":
-		term.Nulls = NullsFirst
-	case "nullslast":
-		term.Nulls = NullsLast
-	default:
-		s.pos -= len(word)
-		return term, s.fail("order", `"asc", "desc", "nullsfirst" or "nullslast"`)
-	}
-	return term, nil
-}
-
-// orderWord reads lower-case letters.
-func orderWord(s *scanner) string {
-	start := s.pos
-	for c := s.peek(); c >= 'a' && c <= 'z'; c = s.peek() {
-		s.pos++
-	}
-	return s.text[start:s.pos]
 }

@@ -22,12 +22,25 @@ type Plan struct {
 
 // node is what a plan reads of one relation or function result.
 type node struct {
+	number  int      // 0 is the root; an embed's are its names in the statement
 	columns []Column // all that there are, for *
-	output  []output // nil means every column
+	members []member // of the answer's objects; nil means every column
 	where   []predicate
 	order   []sortKey
 	limit   *int64
 	offset  int64
+	embeds  []*embed
+}
+
+// embed is a node that is read for each row of the node around it.
+type embed struct {
+	node
+	*relationship
+	inner  bool // rows without a related row are left out
+	spread bool
+	hidden bool    // the answer has nothing of it
+	tested bool    // a filter of the node around it asks whether there is a row
+	sorts  []place // what the node around it is ordered by
 }
 
 // place is a column or what a JSON path finds in it.
@@ -36,25 +49,33 @@ type place struct {
 	path []Step
 }
 
-// output is a column of the result.
-type output struct {
+// member is a member of the answer's objects: a column, an embed, or a value lifted out of a spread embed.
+type member struct {
+	key  string
+	sql  string // the quoted key when it is of the catalog; empty when it is the client's, which is bound
+	star bool   // every column, instead of all the rest
+
 	place
-	cast  string // SQL of a type; empty without a cast
-	alias string // the client's, bound; empty when the column keeps its name
-	star  bool   // every column
+	cast string // SQL of a type; empty without a cast
+
+	embed  *embed
+	lifted int // with an embed that is spread: which of its values
 }
 
-// predicate is a condition with its column.
+// predicate is a condition with its column or embed.
 type predicate struct {
 	*Condition
 	place
+	embed    *embed // of a test for null
 	children []predicate
 }
 
 // sortKey is a term of order by.
 type sortKey struct {
 	place
-	term OrderTerm
+	embed *embed // whose sorts[sort] is the key, if not nil
+	sort  int
+	term  OrderTerm
 }
 
 // argument is an argument given to a function. Called by GET it has a value or, when variadic, several.
@@ -78,22 +99,24 @@ func (c *Catalog) Plan(r *Request) (*Plan, *Error) {
 	}
 	p := &Plan{action: r.Action, head: r.Head, media: r.Media, prefer: r.Prefer, payload: r.Payload}
 	p.volatile = c.foreign.mayRun(r.Action, qualifiedName{schema, r.Name})
-	scope := scope{catalog: c, name: r.Name}
+	resolver := resolver{catalog: c, schema: schema, maxRows: r.MaxRows, writes: r.Action != Read && r.Action != Call}
+	scope := scope{resolver: &resolver, root: true, name: r.Name}
 	if r.Action == Call {
 		if err := c.call(p, schema, r); err != nil {
 			return nil, err
 		}
-		scope.columns, scope.index = p.routine.Columns, p.routine.index
+		scope.relation, scope.columns, scope.index = p.routine.relation, p.routine.Columns, p.routine.index
 	} else {
 		p.relation = c.relations[qualifiedName{schema, r.Name}]
 		if p.relation == nil {
 			return nil, errTable(schema, r.Name)
 		}
-		scope.columns, scope.index = p.relation.Columns, p.relation.index
+		scope.of(p.relation)
 	}
 	if err := scope.resolve(&p.node, &r.Query); err != nil {
 		return nil, err
 	}
+	p.volatile = p.volatile || resolver.volatile
 	switch {
 	case r.Action == Insert || r.Action == Update:
 		return p, p.write(r)

@@ -1,17 +1,35 @@
 package rest
 
-// scope resolves the names in what is asked of one table or function result.
+// resolver is what all scopes of one plan share.
+type resolver struct {
+	catalog  *Catalog
+	schema   string
+	maxRows  int64
+	writes   bool // the filters of the root say what is written
+	embeds   int  // met so far
+	volatile bool // an embedded relation may run SQL that application code makes up
+}
+
+// scope resolves the names in what is asked of one relation or function result.
 type scope struct {
-	catalog *Catalog
-	name    string // for error messages
-	columns []Column
-	index   map[string]int
+	*resolver
+	name     string    // for error messages
+	root     bool      // the target of the request
+	relation *Relation // nil for a function that does not return the rows of one
+	columns  []Column
+	index    map[string]int
+	embeds   map[string]*embed // by their names in the answer
+}
+
+// of makes the scope that of a relation.
+func (s *scope) of(r *Relation) {
+	s.name, s.relation, s.columns, s.index = r.Name, r, r.Columns, r.index
 }
 
 // resolve fills a node.
 func (s *scope) resolve(n *node, q *Query) (err *Error) {
 	n.columns, n.limit, n.offset = s.columns, q.Limit, q.Offset
-	if n.output, err = s.outputs(q.Select); err != nil {
+	if n.members, err = s.members(n, q.Select); err != nil {
 		return err
 	}
 	if n.where, err = s.predicates(q.Where); err != nil {
@@ -28,34 +46,51 @@ func (s *scope) place(f Field) (place, *Error) {
 	return place{}, errColumn(s.name, f.Column)
 }
 
-// outputs resolves select=.
-func (s *scope) outputs(items []SelectItem) ([]output, *Error) {
-	if len(items) == 0 || len(items) == 1 && items[0].Star {
+// members resolves select=.
+func (s *scope) members(n *node, items []SelectItem) ([]member, *Error) {
+	if items == nil || len(items) == 1 && items[0].Star {
 		return nil, nil
 	}
-	list := make([]output, len(items))
+	list := make([]member, 0, len(items))
 	for i := range items {
 		item := &items[i]
-		if item.Star {
-			list[i].star = true
-			continue
-		}
-		var err *Error
-		if list[i].place, err = s.place(item.Field); err != nil {
-			return nil, err
-		}
-		if name := item.name(); name != item.Column {
-			list[i].alias = name
-		}
-		if item.Cast != "" {
-			sql, ok := s.catalog.types[item.Cast]
-			if !ok {
-				return nil, errType(item.Cast)
+		switch {
+		case item.Star:
+			list = append(list, member{star: true})
+		case item.Embed != nil:
+			e, err := s.embed(n, item.Embed)
+			if err != nil {
+				return nil, err
 			}
-			list[i].cast = sql
+			list = append(list, e.asMembers(item.Embed)...)
+		default:
+			m, err := s.member(item)
+			if err != nil {
+				return nil, err
+			}
+			list = append(list, m)
 		}
 	}
 	return list, nil
+}
+
+// member resolves a column of select=.
+func (s *scope) member(item *SelectItem) (m member, err *Error) {
+	if m.place, err = s.place(item.Field); err != nil {
+		return m, err
+	}
+	m.key = item.name()
+	if m.key == m.Name {
+		m.sql = m.SQL
+	}
+	if item.Cast != "" {
+		sql, ok := s.catalog.types[item.Cast]
+		if !ok {
+			return m, errType(item.Cast)
+		}
+		m.cast = sql
+	}
+	return m, nil
 }
 
 // name returns the key that the item has in the answer: its alias, the last key of a JSON path, or the column.
@@ -82,7 +117,7 @@ func (s *scope) predicates(conditions []Condition) ([]predicate, *Error) {
 		list[i].Condition = c
 		var err *Error
 		if c.Logic == Comparison {
-			list[i].place, err = s.place(c.Field)
+			err = s.comparison(&list[i])
 		} else {
 			list[i].children, err = s.predicates(c.Children)
 		}
@@ -93,6 +128,24 @@ func (s *scope) predicates(conditions []Condition) ([]predicate, *Error) {
 	return list, nil
 }
 
+// comparison resolves the left side of a filter: an embed that is tested for null, or a column.
+func (s *scope) comparison(p *predicate) (err *Error) {
+	c := p.Condition
+	e := s.embeds[c.Field.Column]
+	if e == nil || c.Path != nil || s.root && s.writes {
+		p.place, err = s.place(c.Field)
+		return err
+	}
+	if c.Operator != OpIs || c.Is != IsNull && c.Is != IsNotNull {
+		if p.place, err = s.place(c.Field); err != nil {
+			return errEmbedFilter(c.Field.Column)
+		}
+		return nil
+	}
+	p.embed, e.tested = e, true
+	return nil
+}
+
 // sortKeys resolves order=.
 func (s *scope) sortKeys(terms []OrderTerm) ([]sortKey, *Error) {
 	if len(terms) == 0 {
@@ -100,11 +153,36 @@ func (s *scope) sortKeys(terms []OrderTerm) ([]sortKey, *Error) {
 	}
 	list := make([]sortKey, len(terms))
 	for i, t := range terms {
-		place, err := s.place(t.Field)
+		list[i].term = t
+		var err *Error
+		if t.Relation == "" {
+			list[i].place, err = s.place(t.Field)
+		} else {
+			err = s.relatedKey(&list[i])
+		}
 		if err != nil {
 			return nil, err
 		}
-		list[i] = sortKey{place, t}
 	}
 	return list, nil
+}
+
+// relatedKey resolves an order by a column of an embed.
+func (s *scope) relatedKey(k *sortKey) *Error {
+	e := s.embeds[k.term.Relation]
+	switch {
+	case e == nil:
+		return errNotEmbedded(k.term.Relation)
+	case !e.toOne():
+		return errEmbedOrder(s.name, k.term.Relation)
+	}
+	related := scope{resolver: s.resolver}
+	related.of(e.target)
+	at, err := related.place(k.term.Field)
+	if err != nil {
+		return err
+	}
+	k.embed, k.sort = e, len(e.sorts)
+	e.sorts = append(e.sorts, at)
+	return nil
 }

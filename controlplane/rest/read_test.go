@@ -174,13 +174,14 @@ func TestOneRoundTrip(t *testing.T) {
 	for _, c := range []struct{ method, path, body string }{
 		{"GET", "/tasks?id=eq.1", ""},
 		{"GET", "/tasks?id=eq.2&select=n:name", ""},
+		{"GET", "/projects?select=name,tasks!inner(id,people(name))&tasks.id=gt.0&limit=1", ""},
 		{"POST", "/tasks", `{"name":"x"}`},
 		{"PATCH", "/tasks?id=eq.1", `{"name":"x"}`},
 		{"DELETE", "/tasks?id=eq.1", ""},
 		{"POST", "/rpc/add", `{"a":1}`},
 	} {
 		f.wire.Reset()
-		w := f.do(t, c.method, c.path, c.body, "Prefer: return=representation")
+		w := f.do(t, c.method, c.path, c.body, "Prefer: return=representation, count=exact")
 		counts := f.wire.Counts()
 		if w.Code >= 300 || counts.Writes != 1 || counts.Ready != 1 {
 			t.Errorf("%s %s: %d, %d writes, %d syncs %s", c.method, c.path, w.Code, counts.Writes, counts.Ready, w.Body)

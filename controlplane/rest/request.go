@@ -44,11 +44,30 @@ type Request struct {
 
 // Query is what a request asks of one relation.
 type Query struct {
-	Select []SelectItem // nil means every column
+	Select []SelectItem // nil means every column; of an embed, an empty list means none
 	Where  []Condition  // joined by and
 	Order  []OrderTerm
 	Limit  *int64
 	Offset int64
+}
+
+// Embed is a related table inside the answer: [alias:]name[!hint][!inner|!left](select) or, lifted into the
+// object around it, ...name(select).
+type Embed struct {
+	Query
+	Name   string // of the table, of a foreign key or of the column that has one
+	Hint   string // which relationship is meant; empty without
+	Alias  string // empty when not renamed
+	Inner  bool   // rows without a related row are left out
+	Spread bool
+}
+
+// key returns the name that the embed has in the answer and in filters.
+func (e *Embed) key() string {
+	if e.Alias != "" {
+		return e.Alias
+	}
+	return e.Name
 }
 
 // Field is a column, or what a JSON path finds in it.
@@ -70,6 +89,7 @@ type SelectItem struct {
 	Star  bool
 	Alias string // empty when not renamed
 	Cast  string // type name as the client wrote it; empty without ::
+	Embed *Embed // instead of all that
 }
 
 // Operator is the comparison of a filter.
@@ -166,6 +186,7 @@ const (
 // OrderTerm is one element of order=.
 type OrderTerm struct {
 	Field
+	Relation   string // the embed that has the column; empty for a column of one's own
 	Descending bool
 	Nulls      Nulls
 }

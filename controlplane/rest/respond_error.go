@@ -54,13 +54,17 @@ func (e *Error) write(w http.ResponseWriter, head bool) {
 	var body bytes.Buffer
 	encoder := json.NewEncoder(&body)
 	encoder.SetEscapeHTML(false)
+	var details any = nullable(e.Details)
+	if e.details != nil {
+		details = e.details
+	}
 	// Strings and nulls always encode.
 	_ = encoder.Encode(struct {
 		Code    string  `json:"code"`
 		Message string  `json:"message"`
-		Details *string `json:"details"`
+		Details any     `json:"details"`
 		Hint    *string `json:"hint"`
-	}{e.Code, e.Message, nullable(e.Details), nullable(e.Hint)})
+	}{e.Code, e.Message, details, nullable(e.Hint)})
 	text := bytes.TrimSuffix(body.Bytes(), []byte{'\n'})
 
 	header := w.Header()

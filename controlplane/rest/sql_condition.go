@@ -1,22 +1,51 @@
 package rest
 
-import "strings"
+import (
+	"strconv"
+	"strings"
+)
 
-// where appends the filters.
-func (b *builder) where(n *node) {
+// where appends the filters of a node.
+func (b *builder) where(n *node) { b.conditions(n, nil, n.where) }
+
+// filters appends the filters of a node that has no embeds to look at: of what is written.
+func (b *builder) filters(n *node) {
 	if len(n.where) > 0 {
 		b.sql(" where ")
-		b.predicates(n.where, " and ")
+		b.predicates(n, n.where, " and ")
+	}
+}
+
+// conditions appends where: the join if there is one, the embeds that must have a row, and filters.
+func (b *builder) conditions(n *node, join func(), filters []predicate) {
+	word := " where "
+	next := func() {
+		b.sql(word)
+		word = " and "
+	}
+	if join != nil {
+		next()
+		join()
+	}
+	for _, e := range n.embeds {
+		if e.inner {
+			next()
+			b.sql(e.named("e"), ".j is not null")
+		}
+	}
+	if len(filters) > 0 {
+		next()
+		b.predicates(n, filters, " and ")
 	}
 }
 
 // predicates appends conditions joined by and/or.
-func (b *builder) predicates(list []predicate, operator string) {
+func (b *builder) predicates(n *node, list []predicate, operator string) {
 	for i := range list {
 		if i > 0 {
 			b.sql(operator)
 		}
-		b.predicate(&list[i])
+		b.predicate(n, &list[i])
 	}
 }
 
@@ -34,7 +63,7 @@ var isValues = [...]string{
 }
 
 // predicate appends one condition. A parameter's type is left to PostgreSQL, which takes the column's.
-func (b *builder) predicate(c *predicate) {
+func (b *builder) predicate(n *node, c *predicate) {
 	if c.Not {
 		b.sql("not ")
 	}
@@ -45,23 +74,25 @@ func (b *builder) predicate(c *predicate) {
 			operator = " or "
 		}
 		b.sql("(")
-		b.predicates(c.children, operator)
+		b.predicates(n, c.children, operator)
 		b.sql(")")
 		return
 	}
 	switch {
+	case c.embed != nil:
+		b.sql(c.embed.named("e"), ".j", isValues[c.Is])
 	case c.Operator.search():
-		b.search(c)
+		b.search(n, c)
 	case c.Operator == OpIs:
-		b.place(&c.place)
+		b.place(n, &c.place)
 		b.sql(isValues[c.Is])
 	case c.Operator == OpIn:
-		b.place(&c.place)
+		b.place(n, &c.place)
 		b.sql(" = any (")
 		b.bind(appendArray(nil, c.List))
 		b.sql(")")
 	default:
-		b.place(&c.place)
+		b.place(n, &c.place)
 		b.sql(comparisons[c.Operator])
 		value := c.Value
 		if c.Operator == OpLike || c.Operator == OpILike {
@@ -86,7 +117,7 @@ var searches = [...]string{
 }
 
 // search appends a full-text search. What is no tsvector is made one in the language of the search.
-func (b *builder) search(c *predicate) {
+func (b *builder) search(n *node, c *predicate) {
 	language := func() {
 		if c.Language != "" {
 			b.bind([]byte(c.Language))
@@ -94,11 +125,11 @@ func (b *builder) search(c *predicate) {
 		}
 	}
 	if c.Type == "pg_catalog.tsvector" && len(c.path) == 0 {
-		b.place(&c.place)
+		b.place(n, &c.place)
 	} else {
 		b.sql("pg_catalog.to_tsvector(")
 		language()
-		b.place(&c.place)
+		b.place(n, &c.place)
 		b.sql(")")
 	}
 	b.sql(" @@ ", searches[c.Operator-OpSearch])
@@ -108,15 +139,19 @@ func (b *builder) search(c *predicate) {
 }
 
 // orderBy appends the ordering.
-func (b *builder) orderBy(keys []sortKey) {
-	for i := range keys {
-		k := &keys[i]
+func (b *builder) orderBy(n *node) {
+	for i := range n.order {
+		k := &n.order[i]
 		if i == 0 {
 			b.sql(" order by ")
 		} else {
 			b.sql(", ")
 		}
-		b.place(&k.place)
+		if k.embed != nil {
+			b.sql(k.embed.named("e"), ".o", strconv.Itoa(k.sort))
+		} else {
+			b.place(n, &k.place)
+		}
 		if k.term.Descending {
 			b.sql(" desc")
 		}
@@ -126,17 +161,5 @@ func (b *builder) orderBy(keys []sortKey) {
 		case NullsLast:
 			b.sql(" nulls last")
 		}
-	}
-}
-
-// rows appends limit and offset.
-func (b *builder) rows(n *node) {
-	if n.limit != nil {
-		b.sql(" limit ")
-		b.bindInt(*n.limit)
-	}
-	if n.offset != 0 {
-		b.sql(" offset ")
-		b.bindInt(n.offset)
 	}
 }

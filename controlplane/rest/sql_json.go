@@ -2,78 +2,119 @@ package rest
 
 import "strconv"
 
-// Rows become JSON by json_agg of the whole row. When the client names columns, its names must not enter
+// Rows become JSON by json_agg of the whole row. When the client names members, its names must not enter
 // the text, so each row's object is put together from bound keys and to_json of the values; the bytes are
 // those that json_agg makes.
 
-// renames tells whether the client gave a column another name.
+// renames tells whether the objects of a node are put together so: a key is the client's, or there is none.
 func (n *node) renames() bool {
-	for i := range n.output {
-		if n.output[i].alias != "" {
+	for i := range n.members {
+		if m := &n.members[i]; m.sql == "" && !m.star {
 			return true
 		}
 	}
-	return false
+	return !n.shows()
 }
 
 // list appends the select list of rows whose columns keep their names.
 func (b *builder) list(n *node) {
-	if n.output == nil {
-		b.sql("t.*")
+	t := n.named("t")
+	if n.members == nil {
+		b.sql(t, ".*")
 		return
 	}
-	for i := range n.output {
-		o := &n.output[i]
+	for i := range n.members {
+		m := &n.members[i]
 		b.comma(i)
-		if o.star {
-			b.sql("t.*")
+		if m.star {
+			b.sql(t, ".*")
 			continue
 		}
-		b.value(o)
-		if o.path != nil || o.cast != "" {
-			b.sql(" as ", o.SQL)
+		b.memberValue(n, m)
+		if m.embed != nil || m.path != nil || m.cast != "" {
+			b.sql(" as ", m.sql)
 		}
 	}
 }
 
 // object appends the text of a row's JSON object, its keys bound.
 func (b *builder) object(n *node) {
-	separator := byte('{')
-	key := func(name string) {
-		if separator == ',' {
+	if !n.shows() {
+		b.sql("'{}'::pg_catalog.text")
+		return
+	}
+	members := n.expanded()
+	for i := range members {
+		m := &members[i]
+		separator := byte(',')
+		if i == 0 {
+			separator = '{'
+		} else {
 			b.sql(" || ")
 		}
-		b.bind(appendKey([]byte{separator}, name))
-		b.sql("::pg_catalog.text || coalesce(pg_catalog.to_json(")
-		separator = ','
-	}
-	const end = ")::pg_catalog.text, 'null')"
-	for i := range n.output {
-		o := &n.output[i]
-		switch {
-		case o.star:
-			for j := range n.columns {
-				key(n.columns[j].Name)
-				b.sql("t.", n.columns[j].SQL, end)
-			}
-			continue
-		case o.alias != "":
-			key(o.alias)
-		default:
-			key(o.Name)
-		}
-		b.value(o)
-		b.sql(end)
+		b.bind(appendKey([]byte{separator}, m.key))
+		b.sql("::pg_catalog.text || ")
+		b.memberText(n, m)
 	}
 	b.sql(" || '}'")
 }
 
-// value appends the value of an output column.
-func (b *builder) value(o *output) {
-	b.place(&o.place)
-	if o.cast != "" {
-		b.sql("::", o.cast)
+// memberValue appends a member's value, of JSON type when it is an embed or comes out of one with many rows.
+func (b *builder) memberValue(n *node, m *member) {
+	switch {
+	case m.embed == nil:
+		b.place(n, &m.place)
+		if m.cast != "" {
+			b.sql("::", m.cast)
+		}
+	case m.embed.spread && m.embed.toOne():
+		b.lifted(m)
+	case m.embed.spread:
+		b.sql("coalesce(")
+		b.lifted(m)
+		b.sql(", '[]')")
+	case m.embed.toOne():
+		b.json(m.embed)
+	default:
+		b.sql("coalesce(")
+		b.json(m.embed)
+		b.sql(", '[]')")
 	}
+}
+
+// memberText appends a member's value as the text of JSON.
+func (b *builder) memberText(n *node, m *member) {
+	switch {
+	case m.embed == nil || m.embed.spread:
+		b.sql("coalesce(pg_catalog.to_json(")
+		b.memberValue(n, m)
+		b.sql(")::pg_catalog.text, 'null')")
+	case m.embed.textual():
+		b.sql("coalesce(", m.embed.named("e"), ".j, ", m.embed.absent(), ")")
+	default:
+		b.sql("coalesce(", m.embed.named("e"), ".j::pg_catalog.text, ", m.embed.absent(), ")")
+	}
+}
+
+// lifted appends a value of a spread embed.
+func (b *builder) lifted(m *member) {
+	b.sql(m.embed.named("e"), ".s", strconv.Itoa(m.lifted))
+}
+
+// json appends the JSON of an embed as such.
+func (b *builder) json(e *embed) {
+	b.sql(e.named("e"), ".j")
+	if e.textual() {
+		b.sql("::pg_catalog.json")
+	}
+}
+
+// absent is the JSON of an embed without rows, in SQL.
+func (e *embed) absent() string {
+	if e.toOne() {
+		return "'null'"
+	}
+	return "'[]'"
 }
 
 // appendKey appends a key of a JSON object and its colon.
@@ -86,15 +127,16 @@ func appendKey(dst []byte, key string) []byte {
 }
 
 // place appends a column or what a path finds in it. A column that is no JSON is made it.
-func (b *builder) place(p *place) {
+func (b *builder) place(n *node, p *place) {
+	t := n.named("t")
 	if len(p.path) == 0 {
-		b.sql("t.", p.SQL)
+		b.sql(t, ".", p.SQL)
 		return
 	}
 	if p.Type == "pg_catalog.json" || p.Type == "pg_catalog.jsonb" {
-		b.sql("(t.", p.SQL)
+		b.sql("(", t, ".", p.SQL)
 	} else {
-		b.sql("(pg_catalog.to_jsonb(t.", p.SQL, ")")
+		b.sql("(pg_catalog.to_jsonb(", t, ".", p.SQL, ")")
 	}
 	for _, step := range p.path {
 		if step.Text {

@@ -1,5 +1,7 @@
 package rest
 
+import "strconv"
+
 // read builds a SELECT from a relation.
 func (b *builder) read(p *Plan) {
 	source := func() { b.sql(p.relation.SQL, " as t") }
@@ -17,6 +19,7 @@ func (b *builder) count(p *Plan, source func()) {
 	b.total(p, source)
 	b.sql(" from (select from ")
 	source()
+	b.tests(&p.node)
 	b.where(&p.node)
 	b.rows(&p.node)
 	b.sql(") r")
@@ -41,10 +44,13 @@ func (b *builder) body(p *Plan, one bool, source func()) {
 	}
 	b.sql(" from ")
 	source()
-	if p.action == Read || p.action == Call { // else the filters said what to write
+	b.laterals(n)
+	if p.action == Read || p.action == Call {
 		b.where(n)
+	} else { // the filters said what to write
+		b.conditions(n, nil, nil)
 	}
-	b.orderBy(n.order)
+	b.orderBy(n)
 	b.rows(n)
 	b.sql(") r")
 }
@@ -102,6 +108,28 @@ func (b *builder) total(p *Plan, source func()) {
 	}
 	b.sql(", (select pg_catalog.count(*)::pg_catalog.text from ")
 	source()
+	b.tests(&p.node)
 	b.where(&p.node)
 	b.sql(")")
+}
+
+// rows appends limit and offset.
+func (b *builder) rows(n *node) {
+	if n.limit != nil {
+		b.sql(" limit ")
+		b.bindInt(*n.limit)
+	}
+	if n.offset != 0 {
+		b.sql(" offset ")
+		b.bindInt(n.offset)
+	}
+}
+
+// named is a name of ours with the number of a node: t is the relation, e what an embed gives to the row
+// around it, r the rows that are put together, m a junction. The root has no number.
+func (n *node) named(letter string) string {
+	if n.number == 0 {
+		return letter
+	}
+	return letter + strconv.Itoa(n.number)
 }

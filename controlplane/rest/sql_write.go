@@ -18,7 +18,7 @@ func (b *builder) write(p *Plan) {
 		b.sql(")")
 	case p.action == Delete:
 		b.sql("w as (delete from ", p.relation.SQL, " as t")
-		b.where(&p.node)
+		b.filters(&p.node)
 		b.returning(p)
 		b.sql(")")
 	}
@@ -111,7 +111,7 @@ func (b *builder) update(p *Plan, part *part) {
 		b.definitions(part.targets)
 		b.sql(")")
 	}
-	b.where(&p.node)
+	b.filters(&p.node)
 	b.returning(p)
 }
 
@@ -131,7 +131,7 @@ func (b *builder) returning(p *Plan) {
 
 // returned appends the columns that the answer and its order need, each once.
 func (b *builder) returned(p *Plan) {
-	seen := make(map[*Column]bool, len(p.output)+len(p.order))
+	seen := make(map[*Column]bool, len(p.members)+len(p.order))
 	add := func(c *Column) {
 		if !seen[c] {
 			b.comma(len(seen))
@@ -141,19 +141,31 @@ func (b *builder) returned(p *Plan) {
 	}
 	switch {
 	case p.represents():
-		star := p.output == nil
-		for i := range p.output {
-			star = star || p.output[i].star
+		star := p.members == nil
+		for i := range p.members {
+			star = star || p.members[i].star
 		}
 		if star {
 			b.sql("t.*")
 			return
 		}
-		for i := range p.output {
-			add(p.output[i].Column)
+		for i := range p.members {
+			if p.members[i].embed == nil {
+				add(p.members[i].Column)
+			}
 		}
 		for i := range p.order {
-			add(p.order[i].Column)
+			if p.order[i].embed == nil {
+				add(p.order[i].Column)
+			}
+		}
+		for _, e := range p.embeds {
+			for _, pair := range e.relationship.columns {
+				add(pair.from)
+			}
+		}
+		if len(seen) == 0 {
+			b.sql("true")
 		}
 	case p.locates():
 		for _, name := range p.relation.PrimaryKey {

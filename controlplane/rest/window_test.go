@@ -64,6 +64,10 @@ func TestMaxRows(t *testing.T) {
 			t.Errorf("%s %s: %d %s", c.method, c.path, w.Code, got)
 		}
 	}
+	f.Limits.Rows = 1
+	if w := f.do(t, "GET", "/projects?id=eq.1&select=tasks(id)", ""); w.Body.String() != `[{"tasks":[{"id":1}]}]` && w.Body.String() != `[{"tasks":[{"id":2}]}]` {
+		t.Errorf("embed: %s", w.Body)
+	}
 }
 
 // TestSingular sees that one object is one row, and that a write of any other number is undone.

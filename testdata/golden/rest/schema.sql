@@ -59,6 +59,7 @@ create table public.shows (id integer primary key, title text, building text, ha
 
 create schema other;
 create table other.tasks (id integer primary key, remark text);
+create table other.notes (id integer primary key, task_id integer references public.tasks);
 create schema hidden;
 create table hidden.things (id integer primary key);
 

@@ -1,0 +1,88 @@
+package rest
+
+// embed resolves an embed of the node n.
+func (s *scope) embed(n *node, request *Embed) (*embed, *Error) {
+	if s.relation == nil {
+		return nil, errRelationship(s.schema, s.name, request.Name, request.Hint)
+	}
+	rel, err := s.relation.relationship(s.schema, request.Name, request.Hint)
+	if err != nil {
+		return nil, err
+	}
+	s.resolver.embeds++
+	e := &embed{relationship: rel, inner: request.Inner, spread: request.Spread}
+	e.number = s.resolver.embeds
+	within := scope{resolver: s.resolver}
+	within.of(rel.target)
+	if err := within.resolve(&e.node, &request.Query); err != nil {
+		return nil, err
+	}
+	if !rel.toOne() {
+		e.cap(s.maxRows)
+	}
+	e.hidden = e.members != nil && !e.shows()
+	s.note(rel)
+	n.embeds = append(n.embeds, e)
+	if s.embeds == nil {
+		s.embeds = map[string]*embed{}
+	}
+	if s.embeds[request.key()] == nil {
+		s.embeds[request.key()] = e
+	}
+	return e, nil
+}
+
+// note remembers whether reading the relations of an embed may run made-up SQL.
+func (s *resolver) note(rel *relationship) {
+	for _, r := range []*Relation{rel.target, rel.junction} {
+		if r != nil && s.catalog.foreign.mayRun(Read, qualifiedName{r.Schema, r.Name}) {
+			s.volatile = true
+		}
+	}
+}
+
+// shows tells whether the objects of a node have any member.
+func (n *node) shows() bool { return n.members == nil || len(n.members) > 0 }
+
+// asMembers returns what an embed adds to the objects around it: itself or, spread, its members.
+func (e *embed) asMembers(request *Embed) []member {
+	switch {
+	case e.hidden:
+		return nil
+	case e.spread:
+		own := e.expanded()
+		list := make([]member, len(own))
+		for i, m := range own {
+			list[i] = member{key: m.key, sql: m.sql, embed: e, lifted: i}
+		}
+		return list
+	}
+	m := member{key: request.key(), embed: e}
+	if m.key == e.target.Name {
+		m.sql = e.target.Ident
+	}
+	return []member{m}
+}
+
+// expanded returns the members of a node with the columns in the place of stars.
+func (n *node) expanded() []member {
+	stars := n.members
+	if stars == nil {
+		stars = []member{{star: true}}
+	}
+	list := make([]member, 0, len(stars))
+	for _, m := range stars {
+		if !m.star {
+			list = append(list, m)
+			continue
+		}
+		for i := range n.columns {
+			c := &n.columns[i]
+			list = append(list, member{key: c.Name, sql: c.SQL, place: place{Column: c}})
+		}
+	}
+	return list
+}
+
+// filters tells whether rows of the node around the embed depend on it.
+func (e *embed) filters() bool { return e.inner || e.tested }
