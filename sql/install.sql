@@ -104,6 +104,118 @@ set local lock_timeout = '5s';
 --*/}}
 --{{"\n"}}{{ template "policy/protect.sql" . }}
 --{{/*
+\ir policy/lint_base.sql
+--*/}}
+--{{"\n"}}{{ template "policy/lint_base.sql" . }}
+--{{/*
+\ir policy/lints/context_not_verified.sql
+--*/}}
+--{{"\n"}}{{ template "policy/lints/context_not_verified.sql" . }}
+--{{/*
+\ir policy/lints/default_grants.sql
+--*/}}
+--{{"\n"}}{{ template "policy/lints/default_grants.sql" . }}
+--{{/*
+\ir policy/lints/definer_search_path.sql
+--*/}}
+--{{"\n"}}{{ template "policy/lints/definer_search_path.sql" . }}
+--{{/*
+\ir policy/lints/foreign_key_without_tenant.sql
+--*/}}
+--{{"\n"}}{{ template "policy/lints/foreign_key_without_tenant.sql" . }}
+--{{/*
+\ir policy/lints/function_for_public.sql
+--*/}}
+--{{"\n"}}{{ template "policy/lints/function_for_public.sql" . }}
+--{{/*
+\ir policy/lints/grant_beyond_rows.sql
+--*/}}
+--{{"\n"}}{{ template "policy/lints/grant_beyond_rows.sql" . }}
+--{{/*
+\ir policy/lints/partition_grant.sql
+--*/}}
+--{{"\n"}}{{ template "policy/lints/partition_grant.sql" . }}
+--{{/*
+\ir policy/lints/policies_without_rls.sql
+--*/}}
+--{{"\n"}}{{ template "policy/lints/policies_without_rls.sql" . }}
+--{{/*
+\ir policy/lints/policy_column_not_indexed.sql
+--*/}}
+--{{"\n"}}{{ template "policy/lints/policy_column_not_indexed.sql" . }}
+--{{/*
+\ir policy/lints/policy_constant_or.sql
+--*/}}
+--{{"\n"}}{{ template "policy/lints/policy_constant_or.sql" . }}
+--{{/*
+\ir policy/lints/policy_identity_per_row.sql
+--*/}}
+--{{"\n"}}{{ template "policy/lints/policy_identity_per_row.sql" . }}
+--{{/*
+\ir policy/lints/policy_recursive.sql
+--*/}}
+--{{"\n"}}{{ template "policy/lints/policy_recursive.sql" . }}
+--{{/*
+\ir policy/lints/policy_true_for_writes.sql
+--*/}}
+--{{"\n"}}{{ template "policy/lints/policy_true_for_writes.sql" . }}
+--{{/*
+\ir policy/lints/policy_user_metadata.sql
+--*/}}
+--{{"\n"}}{{ template "policy/lints/policy_user_metadata.sql" . }}
+--{{/*
+\ir policy/lints/policy_without_roles.sql
+--*/}}
+--{{"\n"}}{{ template "policy/lints/policy_without_roles.sql" . }}
+--{{/*
+\ir policy/lints/relation_without_rls.sql
+--*/}}
+--{{"\n"}}{{ template "policy/lints/relation_without_rls.sql" . }}
+--{{/*
+\ir policy/lints/rls_disabled.sql
+--*/}}
+--{{"\n"}}{{ template "policy/lints/rls_disabled.sql" . }}
+--{{/*
+\ir policy/lints/rls_not_forced.sql
+--*/}}
+--{{"\n"}}{{ template "policy/lints/rls_not_forced.sql" . }}
+--{{/*
+\ir policy/lints/rls_without_policy.sql
+--*/}}
+--{{"\n"}}{{ template "policy/lints/rls_without_policy.sql" . }}
+--{{/*
+\ir policy/lints/role_bypasses_rls.sql
+--*/}}
+--{{"\n"}}{{ template "policy/lints/role_bypasses_rls.sql" . }}
+--{{/*
+\ir policy/lints/schema_create.sql
+--*/}}
+--{{"\n"}}{{ template "policy/lints/schema_create.sql" . }}
+--{{/*
+\ir policy/lints/setting_without_nullif.sql
+--*/}}
+--{{"\n"}}{{ template "policy/lints/setting_without_nullif.sql" . }}
+--{{/*
+\ir policy/lints/temporary_for_public.sql
+--*/}}
+--{{"\n"}}{{ template "policy/lints/temporary_for_public.sql" . }}
+--{{/*
+\ir policy/lints/unique_without_tenant.sql
+--*/}}
+--{{"\n"}}{{ template "policy/lints/unique_without_tenant.sql" . }}
+--{{/*
+\ir policy/lints/user_reference_without_key.sql
+--*/}}
+--{{"\n"}}{{ template "policy/lints/user_reference_without_key.sql" . }}
+--{{/*
+\ir policy/lints/view_not_invoker.sql
+--*/}}
+--{{"\n"}}{{ template "policy/lints/view_not_invoker.sql" . }}
+--{{/*
+\ir policy/check.sql
+--*/}}
+--{{"\n"}}{{ template "policy/check.sql" . }}
+--{{/*
 \ir admin/housekeeping.sql
 --*/}}
 --{{"\n"}}{{ template "admin/housekeeping.sql" . }}

@@ -1,0 +1,127 @@
+-- What the lints of auth.check() stand on.  Tables: the catalog and auth.settings.  Caller: fluxbase_admin.
+-- Each lint is a view of its own in lints/, with the columns code, severity, object, evidence, fix, doc.
+
+create or replace view auth.lint_request_roles with (security_invoker = true) as
+  select r.oid, r.rolname::text as name
+  from pg_catalog.pg_roles r
+  where r.rolname in ('anon', 'authenticated')
+     or r.rolname = any (string_to_array(auth.setting(p_key => 'request_roles'), ','));
+revoke all on auth.lint_request_roles from public;
+grant select on auth.lint_request_roles to fluxbase_admin;
+comment on view auth.lint_request_roles is 'Roles that a request without a service key may run as.';
+
+-- Schemas of PostgreSQL, of Fluxbase and of sessions are nobody's application; objects of an extension are the extension's.
+create or replace view auth.lint_relations with (security_invoker = true) as
+  select c.oid, n.oid as schema_id, n.nspname::text as schema, format('%I.%I', n.nspname, c.relname) as name, c.relkind, c.relowner,
+         c.relrowsecurity, c.relforcerowsecurity, c.relacl, c.reloptions,
+         c.relispartition or exists (select from pg_catalog.pg_inherits i where i.inhrelid = c.oid) as is_child
+  from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace
+  where c.relkind in ('r', 'p', 'v', 'm', 'f') and c.relpersistence <> 't'
+    and n.nspname not in ('auth', 'audit', 'ratelimit', 'fluxbase', 'information_schema') and n.nspname !~ '^pg_'
+    and not exists (select from pg_catalog.pg_depend d
+                    where d.classid = 'pg_catalog.pg_class'::regclass and d.objid = c.oid and d.deptype = 'e');
+revoke all on auth.lint_relations from public;
+grant select on auth.lint_relations to fluxbase_admin;
+comment on view auth.lint_relations is 'Tables, partitions, views and foreign tables of the application.';
+
+create or replace view auth.lint_exposed with (security_invoker = true) as
+  select c.*, e.roles
+  from auth.lint_relations c
+  cross join lateral (
+    select string_agg(quote_ident(r.name), ', ' order by r.name) as roles
+    from auth.lint_request_roles r
+    where has_schema_privilege(r.oid, c.schema_id, 'usage')
+      and (has_table_privilege(r.oid, c.oid, 'select, insert, update, delete')
+           or has_any_column_privilege(r.oid, c.oid, 'select, insert, update'))) e
+  where e.roles is not null;
+revoke all on auth.lint_exposed from public;
+grant select on auth.lint_exposed to fluxbase_admin;
+comment on view auth.lint_exposed is 'Relations of the application that a role of requests may read or write, with those roles.';
+
+-- A function and not a view: under the pinned search_path an expression is printed with every name qualified.
+-- code is both expressions with the text of literals taken out, so that a search finds what is called and nothing that is said.
+create or replace function auth.lint_policies()
+returns table (policy_id oid, relation_id oid, object text, relation text, command "char", permissive boolean, roles oid[],
+               using_expression text, check_expression text, code text)
+language plpgsql stable security invoker set search_path = pg_catalog, pg_temp
+as $$
+begin
+  return query
+    select p.oid, p.polrelid, format('policy %I on %s', p.polname, r.name), r.name, p.polcmd, p.polpermissive, p.polroles, e.u, e.c,
+           regexp_replace(concat_ws(' ', e.u, e.c), '''([^'']|'''')*''', '''''', 'g')
+    from pg_policy p join auth.lint_relations r on r.oid = p.polrelid
+    cross join lateral (select pg_get_expr(p.polqual, p.polrelid) as u, pg_get_expr(p.polwithcheck, p.polrelid) as c) e;
+end $$;
+revoke all on function auth.lint_policies() from public;
+grant execute on function auth.lint_policies() to fluxbase_admin;
+comment on function auth.lint_policies() is 'Policies of the application with their expressions, every name qualified.';
+
+-- Columns that a policy compares with a value known before the first row: col = (select ...), col = any ((select ...)::t[]).
+create or replace function auth.lint_policy_columns()
+returns table (relation_id oid, attnum smallint, column_name text, object text, kind text)
+language plpgsql stable security invoker set search_path = pg_catalog, pg_temp
+as $$
+begin
+  return query
+    select distinct p.relation_id, a.attnum, a.attname::text, p.object,
+      case when m.found ~ 'auth\.(org_ids|org_ids_with_role|current_org_id)\(' then 'tenant'
+           when m.found ~ 'auth\.(current_user_id|uid)\(' and m.found !~ 'ANY ' then 'user'
+           else 'other' end
+    from auth.lint_policies() p
+    join pg_depend d on d.classid = 'pg_policy'::regclass and d.objid = p.policy_id and d.refclassid = 'pg_class'::regclass
+      and d.refobjid = p.relation_id and d.refobjsubid > 0
+    join pg_attribute a on a.attrelid = d.refobjid and a.attnum = d.refobjsubid
+    cross join lateral regexp_matches(p.code,
+      '(?:^|[^[:alnum:]_".])(' || regexp_replace(quote_ident(a.attname), '([^[:alnum:]_ ])', '\\\1', 'g')
+        || ' = (?:ANY )?(?:\(*ARRAY)?\(+ ?SELECT [a-z_]*[^ ]*)', 'g') f (texts)
+    cross join lateral (select f.texts[1] as found) m
+    where p.permissive;
+end $$;
+revoke all on function auth.lint_policy_columns() from public;
+grant execute on function auth.lint_policy_columns() to fluxbase_admin;
+comment on function auth.lint_policy_columns() is 'Columns that policies compare with a value asked once per query: of the tenant, of the user, or other.';
+
+-- Reads a printed expression from the inside out.  Calls become marks, "( SELECT call )" becomes "@" (asked once per query),
+-- other brackets become square ones, until none is left.
+create or replace function auth.lint_expression(p_code text)
+returns table (finding text, evidence text)
+language plpgsql immutable parallel safe security invoker set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_text text := '(' || regexp_replace(p_code, '\s+', ' ', 'g') || ')';
+  v_calls constant text := 'auth\.(current_user_id|uid|jwt|role|current_user_role|email|session_id|aal|is_authenticated|is_admin|current_org_id|current_org_role|org_ids|org_ids_with_role|has_permission|has_scope|verified_context)';
+  v_group text;
+  v_arm text;
+  v_bare text;
+begin
+  v_text := regexp_replace(v_text, v_calls || '\(\)', '<<\1>>', 'g');
+  v_text := regexp_replace(v_text, v_calls || '\(('''')(::[a-z]+)?\)', '<<\1>>', 'g');
+  v_text := regexp_replace(v_text, v_calls || '\((ARRAY\[(''''(::text)?(, )?)*\]|''''::text\[\])\)', '<<\1>>', 'g');
+  for i in 1..200 loop
+    v_group := substring(v_text from '\([^()]*\)');
+    exit when v_group is null;
+    if v_group ~ '^\( ?SELECT ' and v_group !~ ' FROM ' then
+      -- Without FROM it reads no row, except of a query around it; a column there is printed with its table.
+      v_text := replace(v_text, v_group, case when v_group ~ '[[:alnum:]_"]\.[[:alpha:]_"]' then '[' || btrim(v_group, '()') || ']' else '@' end);
+    else
+      if v_group ~ ' OR ' then
+        foreach v_arm in array regexp_split_to_array(btrim(v_group, '()'), ' OR ') loop
+          v_bare := regexp_replace(v_arm, '<<[a-z_]+>>|::(character varying|timestamp with(out)? time zone|[[:alnum:]_."]+)(\[\])*', '', 'g');
+          v_bare := regexp_replace(v_bare, '\m(true|false|NULL|IS|NOT|AND|or|ANY|ALL|IN|DISTINCT|FROM|ARRAY|COALESCE|NULLIF|CASE|WHEN|THEN|ELSE|END|SELECT|AS)\M', '', 'g');
+          if v_bare !~ '[[:alpha:]_"]' then
+            finding := 'constant_or';
+            evidence := btrim(regexp_replace(regexp_replace(v_arm, '<<([a-z_]+)>>', 'auth.\1()', 'g'), '@', '(select ...)', 'g'));
+            return next;
+          end if;
+        end loop;
+      end if;
+      v_text := replace(v_text, v_group, '[' || replace(btrim(v_group, '()'), ' OR ', ' or ') || ']');
+    end if;
+  end loop;
+  return query
+    select distinct 'per_row'::text, format('auth.%s()', m[1]) from regexp_matches(v_text, '<<([a-z_]+)>>', 'g') m;
+end $$;
+revoke all on function auth.lint_expression(text) from public;
+grant execute on function auth.lint_expression(text) to fluxbase_admin;
+comment on function auth.lint_expression(text) is
+  'What is wrong inside an expression of lint_policies(): identity asked per row, an arm of OR that does not depend on the row.';

@@ -1,0 +1,16 @@
+-- Granted, closed, and no policy opens it: requests get no rows and no error, which looks like missing data.
+create or replace view auth.lint_rls_without_policy with (security_invoker = true) as
+  select 'rls_without_policy'::text as code, 'info'::text as severity, c.name as object,
+         format('%s may use it, and no policy lets them see a row', c.roles) as evidence,
+         format('select auth.protect(%L, ''owner'', p_dry_run => true);', c.name) as fix,
+         'https://github.com/wayli-app/fluxbase/blob/main/docs/policies/rls_without_policy.md'::text as doc
+  from auth.lint_exposed c
+  where c.relkind in ('r', 'p') and c.relrowsecurity and not c.is_child
+    and not exists (
+      select from pg_catalog.pg_policy p
+      where p.polrelid = c.oid and p.polpermissive
+        and (0 = any (p.polroles) or exists (select from auth.lint_request_roles r, unnest(p.polroles) u (oid)
+                                             where u.oid <> 0 and pg_has_role(r.oid, u.oid, 'usage'))));
+revoke all on auth.lint_rls_without_policy from public;
+grant select on auth.lint_rls_without_policy to fluxbase_admin;
+comment on view auth.lint_rls_without_policy is 'Tables that requests may use and that no policy opens.';
