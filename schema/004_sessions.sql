@@ -22,8 +22,8 @@ create table auth.sessions (
   constraint sessions_generation_ck check (generation >= 1),
   constraint sessions_revoked_ck check ((revoked_at is null) = (revoked_reason is null))
 ) with (fillfactor = 70);
+-- No index on what a refresh writes (expires_at, generation): its update then touches the heap page only.
 create index sessions_user_id_idx on auth.sessions (user_id);
-create index sessions_expires_at_idx on auth.sessions (expires_at);
 create index sessions_org_id_idx on auth.sessions (org_id) where org_id is not null;
 comment on table auth.sessions is 'One row a login. Alive: not revoked, not expired, not blocked.';
 comment on column auth.sessions.generation is 'Number of the refresh token that is current.';

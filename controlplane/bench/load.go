@@ -19,6 +19,7 @@ type source func(connection, n int, answer []byte) []byte
 // load is what one run saw.
 type load struct {
 	rate     float64 // answers with the wanted status per second
+	answers  int     // of them
 	p50, p99 time.Duration
 	errors   int // other answers and broken connections
 	first    string
@@ -50,6 +51,7 @@ func run(address string, connections int, duration time.Duration, wantStatus int
 		}()
 	}
 	wg.Wait()
+	result.answers = len(all)
 	result.rate = float64(len(all)) / time.Since(started).Seconds()
 	slices.Sort(all)
 	if len(all) > 0 {

@@ -26,6 +26,7 @@ type row struct {
 func main() {
 	duration := flag.Duration("duration", 3*time.Second, "of each run")
 	rounds := flag.Int("rounds", 3, "interleaved rounds; the median counts")
+	only := flag.String("only", "", "one of reads, roundtrips, refreshes, logins")
 	bare := flag.String("bare", "", "internal: serve the bare handler for this database URL")
 	statement := flag.String("statement", "", "internal: its statement")
 	connections := flag.Int("connections", 0, "internal: its pool")
@@ -50,8 +51,14 @@ func main() {
 	}
 	defer b.close()
 	failed := false
-	for _, measure := range []func(context.Context) ([]row, error){b.reads, b.roundTrips, b.refreshes, b.logins} {
-		rows, err := measure(ctx)
+	for _, m := range []struct {
+		name    string
+		measure func(context.Context) ([]row, error)
+	}{{"reads", b.reads}, {"roundtrips", b.roundTrips}, {"refreshes", b.refreshes}, {"logins", b.logins}} {
+		if *only != "" && *only != m.name {
+			continue
+		}
+		rows, err := m.measure(ctx)
 		if err != nil {
 			b.close()
 			fatal(err)

@@ -266,11 +266,9 @@ func (b *bench) roundTrips(ctx context.Context) ([]row, error) {
 			return row{}, err
 		}
 		before := wires[login].trips.Load()
-		if err := run(address, 1, time.Minute, http.StatusOK, limited(requests)).check(what); err != nil {
-			return row{}, err
-		}
-		trips := float64(wires[login].trips.Load()-before) / requests
-		return row{"round trips on the wire: " + what, trips, 1, true, fmt.Sprintf("%d requests", requests)}, nil
+		counted := run(address, 1, time.Minute, http.StatusOK, limited(requests))
+		trips := float64(wires[login].trips.Load()-before) / float64(counted.answers)
+		return row{"round trips on the wire: " + what, trips, 1, true, fmt.Sprintf("%d requests", counted.answers)}, counted.check(what)
 	}
 	read, err := count("data request", "api", func(c, n int, _ []byte) []byte { return get(b.notePath(n), b.token) })
 	if err != nil {
@@ -289,10 +287,13 @@ func (b *bench) roundTrips(ctx context.Context) ([]row, error) {
 	if err != nil {
 		return nil, err
 	}
-	login, err := count("login", "server", func(_, _ int, _ []byte) []byte {
+	login, err := count("login", "server", func(_, n int, _ []byte) []byte {
+		if n >= 40 { // each takes as long as a hash
+			return nil
+		}
 		return post("/api/v1/auth/login", b.credentials("bench1@example.com"))
 	})
-	login.budget = 2
+	login.budget = 2 // around the hash
 	return []row{read, refresh, login}, err
 }
 
