@@ -183,7 +183,7 @@ func (s *Server) openData(ctx context.Context) (err error) {
 		Cache:   s.catalog,
 		Caller:  callerOf,
 		Refused: s.refused,
-		Limits:  rest.Limits{Body: s.config.Server.MaxBodyBytes},
+		Limits:  rest.Limits{Body: s.config.Server.MaxBodyBytes, Rows: s.config.REST.MaxRows},
 		Detail:  rest.Detail(r.ErrorDetail),
 		Logger:  s.log,
 	})

@@ -1,6 +1,7 @@
 package server_test
 
 import (
+	"bytes"
 	"bufio"
 	"context"
 	"encoding/json"
@@ -597,4 +598,23 @@ func TestPostgresIsKilled(t *testing.T) {
 	wait(t, "the setting", func() bool {
 		return strings.Contains(string(s.Do(t, "GET", "/auth/v1/settings", nil).Body), `"disable_signup":true`)
 	})
+}
+
+// TestMaxRows sees that rest.max_rows bounds an answer, whatever the client asks for.
+func TestMaxRows(t *testing.T) {
+	t.Parallel()
+	s := servertest.Start(t, "FLUXBASE_REST_MAX_ROWS=2")
+	s.Exec(t, `create table public.numbers (n integer primary key)`)
+	s.Exec(t, `insert into public.numbers select generate_series(1, 5)`)
+	s.Exec(t, `grant select on public.numbers to anon`)
+	for _, query := range []string{"", "?limit=4", "?limit=1"} {
+		want := 2
+		if query == "?limit=1" {
+			want = 1
+		}
+		a := s.Do(t, "GET", "/api/v1/rest/numbers"+query, nil)
+		if rows := bytes.Count(a.Body, []byte(`"n"`)); a.Status != http.StatusOK || rows != want {
+			t.Errorf("%q: %d with %d rows, want %d: %s", query, a.Status, rows, want, a.Body)
+		}
+	}
 }
