@@ -47,6 +47,19 @@ func decodePayload(src []byte, nesting int, columns []string, defaults bool) (Pa
 	return p, nil
 }
 
+// decodeDocument reads any JSON document with the same strictness and returns it re-encoded.
+func decodeDocument(src []byte, nesting int) ([]byte, *Error) {
+	d := decoder{src: src, out: make([]byte, 0, len(src)), nesting: nesting}
+	d.blanks()
+	d.value(1)
+	if d.err == nil {
+		if d.blanks(); d.pos < len(d.src) {
+			d.fail("expecting the end of the document")
+		}
+	}
+	return d.out, d.err
+}
+
 // decoder reads JSON from src and writes it, compact and canonical, to out. The first failure is kept
 // in err; afterwards pos stands at the end, so that every loop finishes.
 type decoder struct {

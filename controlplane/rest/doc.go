@@ -14,7 +14,13 @@
 //     from the catalog, already quoted by PostgreSQL; values, lists, limits and even the keys of
 //     renamed output columns travel as bind arguments. Requests of equal shape therefore have equal
 //     text, and the gateway's statement cache hits.
-//   - The statement returns exactly one row: the body as text and the number of rows in it.
+//   - The statement returns exactly one row: the body as text, the number of rows in it and, where it is
+//     asked for and differs, the number of all rows.
+//   - What a client demands of that number (one row, at most so many) is checked inside a statement that
+//     writes, so that the write is undone.
+//   - Embedded relations are lateral joins of the same statement, each under the caller's own rights.
 //   - Rights are PostgreSQL's business. The catalog is not filtered by grants; a caller who may not
 //     read a table is told so by PostgreSQL.
+//
+// Files are named by stage: parse_*.go and body*.go, plan*.go and relationship.go, sql*.go, respond*.go.
 package rest

@@ -84,6 +84,24 @@ func errOffset(offset, rows int64) *Error {
 	return errRange(fmt.Sprintf("An offset of %d was requested, but there are only %d rows.", offset, rows))
 }
 
+// errPutFilters reports a PUT whose filters do not name one row by its primary key.
+func errPutFilters() *Error {
+	return &Error{Status: http.StatusMethodNotAllowed, Code: "PGRST105", allow: tableMethods,
+		Message: "Filters must include all and only primary key columns with 'eq' operators"}
+}
+
+// errPutLimit reports a PUT with limit or offset.
+func errPutLimit() *Error {
+	return &Error{Status: http.StatusBadRequest, Code: "PGRST114",
+		Message: "limit/offset querystring parameters are not allowed for PUT"}
+}
+
+// errPutPayload reports a PUT whose body has another primary key than its filters.
+func errPutPayload() *Error {
+	return &Error{Status: http.StatusBadRequest, Code: "PGRST115",
+		Message: "Payload values do not match URL in primary key column(s)"}
+}
+
 // errTable reports a table that the catalog does not have.
 func errTable(schema, name string) *Error {
 	return &Error{Status: http.StatusNotFound, Code: "PGRST205", stale: true,
@@ -161,7 +179,13 @@ func errAmbiguous(origin, name string, candidates []*relationship) *Error {
 }
 
 // errFunction reports a call that no function of the catalog fits.
-func errFunction(schema, name string, arguments []string) *Error {
+func errFunction(schema, name string, arguments []string, body BodyKind) *Error {
+	if body > BodyJSON {
+		return &Error{Status: http.StatusNotFound, Code: "PGRST202", stale: true,
+			Message: fmt.Sprintf("Could not find the function %s.%s in the schema cache", schema, name),
+			Details: fmt.Sprintf("Searched for the function %s.%s with a single unnamed %s parameter, but no matches were found in the schema cache.",
+				schema, name, bodyTypes[body][0][len("pg_catalog."):])}
+	}
 	call, with := " without parameters", " without parameters"
 	if len(arguments) > 0 {
 		list := strings.Join(arguments, ", ")
@@ -192,10 +216,13 @@ func errProfile(schema string, exposed []string) *Error {
 		Hint: "Only the following schemas are exposed: " + strings.Join(exposed, ", ")}
 }
 
+// tableMethods are the methods that a table takes.
+const tableMethods = "GET, HEAD, POST, PATCH, PUT, DELETE"
+
 // errMethod reports an HTTP method that a table does not take.
 func errMethod(method string) *Error {
 	return &Error{Status: http.StatusMethodNotAllowed, Code: "PGRST117", Message: "Unsupported HTTP method: " + method,
-		allow: "GET, HEAD, POST, PATCH, DELETE"}
+		allow: tableMethods}
 }
 
 // errCallMethod reports an HTTP method that the function does not take, and those it does.

@@ -12,7 +12,7 @@ import (
 // one that builder.number raises, else the error as it is.
 func (p *Plan) violation(err error) error {
 	var pg *pgconn.PgError
-	if !errors.As(err, &pg) || pg.Code != "22P02" || !p.media.Object && p.prefer.MaxAffected == nil {
+	if !errors.As(err, &pg) || pg.Code != "22P02" || !p.media.Object && p.prefer.MaxAffected == nil && p.action != Put {
 		return err
 	}
 	_, text, found := strings.Cut(pg.Message, wrongNumber)
@@ -27,6 +27,8 @@ func (p *Plan) violation(err error) error {
 	switch {
 	case parseErr != nil:
 		return err
+	case p.action == Put:
+		return errPutPayload()
 	case p.prefer.MaxAffected != nil && rows > *p.prefer.MaxAffected && p.action != Insert:
 		return errMaxAffected(rows)
 	case p.media.Object:

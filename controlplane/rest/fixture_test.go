@@ -122,8 +122,10 @@ func setup(t testing.TB) *fixture {
 	}
 	f.Handler, err = New(Config{
 		Gateway: f.gateway, Cache: cache, Detail: DetailFull, Logger: slog.New(slog.DiscardHandler),
-		Caller:  func(*http.Request) gateway.Caller { return f.caller },
-		Refused: func(w http.ResponseWriter, _ *http.Request, err *pgconn.PgError) { http.Error(w, err.Code, 418) },
+		Caller: func(*http.Request) gateway.Caller { return f.caller },
+		Refused: func(w http.ResponseWriter, _ *http.Request, err *pgconn.PgError) {
+			http.Error(w, err.Code, http.StatusTeapot)
+		},
 	})
 	if err != nil {
 		t.Fatal(err)

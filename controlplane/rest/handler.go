@@ -92,7 +92,10 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request, target Target, n
 
 // readBody reads the body of a method that has one.
 func (h *Handler) readBody(w http.ResponseWriter, r *http.Request) ([]byte, *Error) {
-	if r.Method != http.MethodPost && r.Method != http.MethodPatch || r.Body == nil {
+	switch {
+	case r.Body == nil:
+		return nil, nil
+	case r.Method != http.MethodPost && r.Method != http.MethodPatch && r.Method != http.MethodPut:
 		return nil, nil
 	}
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, h.Limits.Body))

@@ -45,8 +45,10 @@ func fakeHandler(t testing.TB, g *fake, change func(*Config)) *Handler {
 		t.Fatal(err)
 	}
 	c := Config{Gateway: g, Cache: cache, Logger: slog.New(slog.DiscardHandler),
-		Caller:  func(*http.Request) gateway.Caller { return anon },
-		Refused: func(w http.ResponseWriter, _ *http.Request, err *pgconn.PgError) { http.Error(w, err.Code, 418) }}
+		Caller: func(*http.Request) gateway.Caller { return anon },
+		Refused: func(w http.ResponseWriter, _ *http.Request, err *pgconn.PgError) {
+			http.Error(w, err.Code, http.StatusTeapot)
+		}}
 	if change != nil {
 		change(&c)
 	}
@@ -117,7 +119,7 @@ func TestErrorStatus(t *testing.T) {
 		t.Errorf("42501 for a known caller: %d", w.Code)
 	}
 	h = fakeHandler(t, &fake{err: &pgconn.PgError{Code: "ZF401"}}, nil)
-	if w := serve(t, h, "GET", "/tasks", ""); w.Code != 418 {
+	if w := serve(t, h, "GET", "/tasks", ""); w.Code != http.StatusTeapot {
 		t.Errorf("ZF401 was not given to the server: %d", w.Code)
 	}
 }
@@ -176,7 +178,7 @@ func TestDatabaseErrors(t *testing.T) {
 		{"POST", "/tasks", `{"tags":"x"}`, 400, "22P02"},
 		{"DELETE", "/projects", "", 409, "23503"},
 		{"POST", "/rpc/fails", `{"code":"P0001"}`, 400, "P0001"},
-		{"POST", "/rpc/fails", `{"code":"PT418"}`, 418, "PT418"},
+		{"POST", "/rpc/fails", `{"code":"PT418"}`, http.StatusTeapot, "PT418"},
 		{"POST", "/rpc/fails", `{"code":"XX001"}`, 500, "XX001"},
 		{"GET", "/rpc/add?a=x", "", 400, "22P02"},
 	} {
@@ -195,7 +197,7 @@ func TestDatabaseErrors(t *testing.T) {
 	}
 	f.exec(t, `update auth.sessions set revoked_at = now(), revoked_reason = 'test'`)
 	f.caller = ann
-	if w := f.do(t, "GET", "/tasks", ""); w.Code != 418 || !strings.Contains(w.Body.String(), "ZF401") {
+	if w := f.do(t, "GET", "/tasks", ""); w.Code != http.StatusTeapot || !strings.Contains(w.Body.String(), "ZF401") {
 		t.Errorf("revoked session: %d %s", w.Code, w.Body)
 	}
 }
@@ -211,12 +213,12 @@ func TestHeaders(t *testing.T) {
 		{"Accept", "text/html, */*;q=0.1", "GET", 200},
 		{"Accept", "Application/JSON; charset=utf-8", "GET", 200},
 		{"Accept", "application/*", "GET", 200},
-		{"Accept", "text/csv", "GET", 406},
-		{"Accept", "text/csv, application/json;q=0", "GET", 406},
+		{"Accept", "text/html", "GET", 406},
+		{"Accept", "text/html, application/json;q=0", "GET", 406},
 		{"Content-Type", "application/json", "POST", 201},
 		{"Content-Type", `application/json; charset="UTF-8"`, "POST", 201},
 		{"Content-Type", "application/json; charset=latin1", "POST", 415},
-		{"Content-Type", "text/csv", "POST", 415},
+		{"Content-Type", "application/xml", "POST", 415},
 		{"Content-Type", "text/plain", "POST", 415},
 		{"Content-Profile", "other", "POST", 400}, // other.tasks has no column name
 		{"Content-Profile", "auth", "POST", 406},

@@ -7,6 +7,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"unicode/utf8"
 )
 
 // hostile are strings that mean something to SQL, to JSON, to array literals or to the dialect itself.
@@ -92,6 +93,26 @@ func TestInjection(t *testing.T) {
 		{"language", query("name=fts(", ").x"), "english"},
 		{"search", query("name=wfts(english).", ""), "x"},
 		{"range operator", query("tags=cs.", ""), "{a}"},
+		{"conflict", func(s string) Input {
+			return Input{Method: "POST", Name: "tasks", Body: []byte(`{"id":1}`), RawQuery: "on_conflict=" + url.QueryEscape(s),
+				Header: http.Header{"Prefer": {"resolution=merge-duplicates"}}}
+		}, "id"},
+		{"key of a put", func(s string) Input {
+			return Input{Method: "PUT", Name: "tasks", Body: []byte(`{"id":1,"name":"x"}`), RawQuery: "id=eq." + url.QueryEscape(s)}
+		}, "1"},
+		{"csv name", typed("text/csv", "", "\n1"), "id"},
+		{"csv value", typed("text/csv", "name\n", ""), "x"},
+		{"form name", typed("application/x-www-form-urlencoded", "", "=1"), "id"},
+		{"form value", typed("application/x-www-form-urlencoded", "name=", ""), "x"},
+		{"alias in csv", func(s string) Input {
+			return Input{Method: "GET", Name: "tasks", RawQuery: `select=%22` + url.QueryEscape(s) + `%22:id`, Header: http.Header{"Accept": {"text/csv"}}}
+		}, "x"},
+		{"raw body", func(s string) Input {
+			return Input{Method: "POST", Target: Function, Name: "take_text", Body: []byte(s), Header: http.Header{"Content-Type": {"text/plain"}}}
+		}, "x"},
+		{"json body", func(s string) Input {
+			return Input{Method: "POST", Target: Function, Name: "take_json", Body: []byte(`["` + s + `"]`)}
+		}, "x"},
 		{"columns", func(s string) Input {
 			return Input{Method: "POST", Name: "tasks", Body: []byte("{}"), RawQuery: "columns=" + url.QueryEscape(s)}
 		}, "id"},
@@ -153,7 +174,7 @@ func isValue(place string) bool {
 	switch place {
 	case "eq", "neq", "gt", "like", "ilike", "in", "in quoted", "in bare", "alias", "quoted alias", "limit", "argument",
 		"variadic argument", "body string", "body value", "body of patch", "body of a call", "content type", "accept", "prefer",
-		"profile", "tree quoted value", "json key in order", "quoted json key", "quantified",
+		"profile", "tree quoted value", "json key in order", "quoted json key", "quantified", "key of a put", "form value", "alias in csv", "raw body", "json body",
 		"embed alias", "quoted embed alias", "alias in an embed", "alias in a spread", "filter of an embed", "limit of an embed", "search", "range operator":
 		return true
 	}
@@ -176,18 +197,25 @@ func body(method, before, after string) func(string) Input {
 	return func(s string) Input { return Input{Method: method, Name: "tasks", Body: []byte(before + s + after)} }
 }
 
+// typed makes a request with s between two parts of a body of another type than JSON.
+func typed(contentType, before, after string) func(string) Input {
+	return func(s string) Input {
+		return Input{Method: "POST", Name: "tasks", Body: []byte(before + s + after), Header: http.Header{"Content-Type": {contentType}}}
+	}
+}
+
 // token splits a statement: strings, quoted identifiers, words, parameters, single bytes.
 var token = regexp.MustCompile(`E?'[^']*'|"(?:[^"]|"")*"|[A-Za-z_][A-Za-z0-9_]*|\$[0-9]+|.|\n`)
 
 // vocabulary are the tokens that the builder itself writes.
 var vocabulary = func() map[string]bool {
-	set := map[string]bool{`E', \n '`: true, "'fluxbase: rows '": true, "'null'": true, "'['": true, "']'": true, "'[]'": true, "'}'": true, "'1'": true, "'0'": true, "'{}'": true}
+	set := map[string]bool{`E', \n '`: true, "'fluxbase: rows '": true, "'null'": true, "'['": true, "']'": true, "'[]'": true, "'}'": true, "'1'": true, `E'\n'`: true, "'2'": true, "'0'": true, "'{}'": true}
 	for _, word := range strings.Fields(`select from as t r w b a j v where and or not is null true false unknown = <> < > <= >= | - :
 		, . ( ) * any like ilike order by asc desc nulls first last limit offset with insert into update set delete returning lateral variadic
 		coalesce pg_catalog json_agg count text string_agg max to_json json_to_record json_to_recordset json_array_elements 0
 		case when then else end int4 json_build_array to_jsonb default distinct all f materialized union
 		~ @ & to_tsvector to_tsquery plainto_tsquery phraseto_tsquery websearch_to_tsquery regconfig
-		left join on row_to_json nullif json`) {
+		left join on row_to_json nullif json json_strip_nulls concat substr length conflict do nothing excluded`) {
 		set[word] = true
 	}
 	return set
@@ -249,7 +277,7 @@ func TestForeignToken(t *testing.T) {
 	t.Parallel()
 	known := catalogTokens(goldenCatalog(t))
 	for _, sql := range []string{
-		"select t.id from public.tasks as t; drop", "select pg_sleep", `select "x"`, "select 'x'", "select 1", "select t.id -- x", "select t.nothing", "$0", "select E'x'",
+		"select t.id from public.tasks as t; drop", "select pg_sleep", `select "x"`, "select 'x'", "select 1", "select t.id -- x", "select t.absent", "$0", "select E'x'",
 	} {
 		if foreignToken(known, sql) == "" {
 			t.Errorf("%q passes", sql)
@@ -282,8 +310,8 @@ func TestStatementsPrepare(t *testing.T) {
 // FuzzParse reads arbitrary requests: no panic, and an error always has a status of 4xx or 3xx and a code.
 func FuzzParse(f *testing.F) {
 	addSeeds(f)
-	f.Fuzz(func(t *testing.T, method string, function bool, name, raw, accept, prefer string, body []byte) {
-		in := fuzzInput(method, function, name, raw, accept, prefer, body)
+	f.Fuzz(func(t *testing.T, method string, function bool, name, raw, accept, prefer, kind string, body []byte) {
+		in := fuzzInput(method, function, name, raw, accept, prefer, kind, body)
 		r, err := Parse(in, Limits{})
 		switch {
 		case err != nil && (err.Status < 300 || err.Status > 499 || err.Code == "" || err.Message == ""):
@@ -300,8 +328,8 @@ func FuzzPlan(f *testing.F) {
 	addSeeds(f)
 	catalog := goldenCatalog(f)
 	known := catalogTokens(catalog)
-	f.Fuzz(func(t *testing.T, method string, function bool, name, raw, accept, prefer string, body []byte) {
-		in := fuzzInput(method, function, name, raw, accept, prefer, body)
+	f.Fuzz(func(t *testing.T, method string, function bool, name, raw, accept, prefer, kind string, body []byte) {
+		in := fuzzInput(method, function, name, raw, accept, prefer, kind, body)
 		p, err := plan(catalog, in)
 		if err != nil {
 			return
@@ -317,14 +345,14 @@ func FuzzPlan(f *testing.F) {
 			t.Error("a plan gives two statements")
 		}
 		for _, arg := range s.Args {
-			if strings.IndexByte(string(arg), 0) >= 0 {
-				t.Errorf("NUL in an argument of %s", s.SQL)
+			if strings.IndexByte(string(arg), 0) >= 0 || !utf8.Valid(arg) {
+				t.Errorf("%q in an argument of %s", arg, s.SQL)
 			}
 		}
 	})
 }
 
-func fuzzInput(method string, function bool, name, raw, accept, prefer string, body []byte) Input {
+func fuzzInput(method string, function bool, name, raw, accept, prefer, kind string, body []byte) Input {
 	in := Input{Method: method, Name: name, RawQuery: raw, Body: body, Header: http.Header{}}
 	if function {
 		in.Target = Function
@@ -335,6 +363,9 @@ func fuzzInput(method string, function bool, name, raw, accept, prefer string, b
 	if prefer != "" {
 		in.Header.Set("Prefer", prefer)
 	}
+	if kind != "" {
+		in.Header.Set("Content-Type", kind)
+	}
 	return in
 }
 
@@ -343,7 +374,7 @@ func addSeeds(f *testing.F) {
 	for _, file := range []string{"statements.requests", "errors.requests"} {
 		_, inputs := goldenRequests(f, file)
 		for _, in := range inputs {
-			f.Add(in.Method, in.Target == Function, in.Name, in.RawQuery, in.Header.Get("Accept"), in.Header.Get("Prefer"), in.Body)
+			f.Add(in.Method, in.Target == Function, in.Name, in.RawQuery, in.Header.Get("Accept"), in.Header.Get("Prefer"), in.Header.Get("Content-Type"), in.Body)
 		}
 	}
 }

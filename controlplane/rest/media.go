@@ -9,15 +9,31 @@ import (
 type Media struct {
 	// Object asks for one object instead of an array; any other number of rows is an error.
 	Object bool
+	// Stripped leaves members out that are null.
+	Stripped bool
+	// CSV is lines of comma-separated values, the first with the names.
+	CSV bool
 }
 
-// mediaObject is PostgREST's media type for one object.
-const mediaObject = "application/vnd.pgrst.object+json"
+// PostgREST's media types for one object, and for an array where it has a parameter.
+const (
+	mediaObject = "application/vnd.pgrst.object+json"
+	mediaArray  = "application/vnd.pgrst.array+json"
+	stripped    = ";nulls=stripped"
+)
 
 // contentType returns the value of Content-Type.
 func (m Media) contentType() string {
-	if m.Object {
-		return mediaObject + "; charset=utf-8"
+	const utf8 = "; charset=utf-8"
+	switch {
+	case m.CSV:
+		return "text/csv" + utf8
+	case m.Object && m.Stripped:
+		return mediaObject + stripped + utf8
+	case m.Object:
+		return mediaObject + utf8
+	case m.Stripped:
+		return mediaArray + stripped + utf8
 	}
 	return contentTypeJSON
 }
@@ -25,13 +41,31 @@ func (m Media) contentType() string {
 // parseMedia returns the format that an Accept header's media range stands for.
 func parseMedia(kind, parameters string) (m Media, ok bool) {
 	switch kind {
-	case "*/*", "application/*", "application/json", "application/vnd.pgrst.array+json", "application/vnd.pgrst.array", "":
+	case "*/*", "application/*", "application/json", "":
+		return m, true
+	case "text/csv":
+		m.CSV = true
+		return m, true
+	case mediaArray, "application/vnd.pgrst.array":
+		m.Stripped = stripsNulls(parameters)
 		return m, true
 	case mediaObject, "application/vnd.pgrst.object":
-		m.Object = true
+		m.Object, m.Stripped = true, stripsNulls(parameters)
 		return m, true
 	}
 	return m, false
+}
+
+// stripsNulls tells whether the parameters have nulls=stripped.
+func stripsNulls(parameters string) bool {
+	for parameters != "" {
+		var one string
+		one, parameters, _ = strings.Cut(parameters, ";")
+		if strings.TrimSpace(one) == "nulls=stripped" {
+			return true
+		}
+	}
+	return false
 }
 
 // accept chooses the format of the answer: of what the Accept headers allow and we can produce, the

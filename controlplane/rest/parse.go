@@ -1,9 +1,6 @@
 package rest
 
-import (
-	"net/http"
-	"strings"
-)
+import "net/http"
 
 // Input is what Parse reads of an HTTP request. Parse keeps no reference to Body.
 type Input struct {
@@ -67,7 +64,7 @@ func (r *Request) method(method string, target Target) *Error {
 	case method == http.MethodDelete:
 		r.Action = Delete
 	case method == http.MethodPut:
-		return errUnsupported("PUT")
+		r.Action = Put
 	default:
 		return errMethod(method)
 	}
@@ -86,40 +83,4 @@ func (r *Request) headers(h http.Header) (err *Error) {
 	}
 	r.Prefer, err = preferences(h["Prefer"])
 	return err
-}
-
-// body decodes the body of POST and PATCH.
-func (r *Request) body(contentType string, body []byte, l *Limits) *Error {
-	if r.Action == Call && len(body) == 0 {
-		body = []byte("{}")
-	} else if !isJSON(contentType) {
-		return errContentType(contentType)
-	}
-	if int64(len(body)) > l.Body {
-		return errLimit(http.StatusRequestEntityTooLarge, "body", l.Body)
-	}
-	p, err := decodePayload(body, l.Nesting, r.Columns, r.Prefer.Missing == MissingDefault)
-	if err != nil {
-		return err
-	}
-	switch {
-	case r.Action == Call && p.List:
-		return errBody("Arguments of a function are a JSON object", "an array was sent")
-	case r.Action == Update && p.Rows > 1:
-		return errBody("PATCH takes one JSON object", "an array of several was sent")
-	}
-	r.Payload = p
-	return nil
-}
-
-// isJSON tells whether a Content-Type is JSON in UTF-8. A missing one means JSON, as in PostgREST.
-func isJSON(contentType string) bool {
-	kind, params, _ := strings.Cut(contentType, ";")
-	switch strings.ToLower(strings.TrimSpace(kind)) {
-	case "", "application/json":
-	default:
-		return false
-	}
-	params = strings.ToLower(strings.ReplaceAll(strings.TrimSpace(params), `"`, ""))
-	return params == "" || params == "charset=utf-8"
 }

@@ -63,6 +63,7 @@ const (
 	seenLimit
 	seenOffset
 	seenColumns
+	seenConflict
 )
 
 // once notes a parameter and refuses its second appearance: of two, one would be silently ignored.
@@ -91,7 +92,11 @@ func (p *queryParser) parameter(key, value string) (err *Error) {
 		r.Columns, err = parseNames(key, value)
 		return err
 	case "on_conflict":
-		return errUnsupported("the parameter " + key)
+		if err := p.seen.once(seenConflict, key, value); err != nil {
+			return err
+		}
+		r.Conflict, err = parseNames(key, value)
+		return err
 	}
 	if ok, err := p.common(&r.Query, &p.seen, key, value); ok {
 		return err

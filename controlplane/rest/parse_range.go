@@ -9,6 +9,9 @@ import (
 // checkRange refuses limit and offset where they would not do what they say: a DELETE that ignored
 // its limit would delete every row.
 func (r *Request) checkRange() *Error {
+	if (r.Limit != nil || r.Offset != 0) && r.Action == Put {
+		return errPutLimit()
+	}
 	if (r.Limit != nil || r.Offset != 0) && (r.Action == Update || r.Action == Delete || r.Action == Insert) {
 		return errUnsupported("limit or offset on a write")
 	}

@@ -11,11 +11,13 @@ type Plan struct {
 
 	routine   *Routine // of a call
 	arguments []argument
+	whole     bool // the one argument is the whole body
 
 	node // what is read of the target
 
-	payload Payload
-	parts   []part // of the payload
+	payload  Payload
+	parts    []part    // of the payload
+	conflict []*Column // of an insert that may meet rows that are there: the columns in which they conflict
 
 	volatile bool // may run SQL that application code makes up
 }
@@ -118,7 +120,7 @@ func (c *Catalog) Plan(r *Request) (*Plan, *Error) {
 	}
 	p.volatile = p.volatile || resolver.volatile
 	switch {
-	case r.Action == Insert || r.Action == Update:
+	case r.Action == Insert || r.Action == Update || r.Action == Put:
 		return p, p.write(r)
 	case r.Action == Read || p.routine != nil && p.routine.Set:
 		p.cap(r.MaxRows)

@@ -17,9 +17,17 @@ func (c *Catalog) call(p *Plan, schema string, r *Request) *Error {
 			fitting = append(fitting, f)
 		}
 	}
+	named := r.Get || r.Payload.Kind == BodyJSON && !r.Payload.isDocument()
+	if !named || len(fitting) == 0 {
+		fitting = c.taking(schema, r)
+		p.whole = len(fitting) > 0
+	}
 	switch len(fitting) {
 	case 0:
-		return errFunction(schema, r.Name, names)
+		if r.Payload.isDocument() {
+			return errBody("Arguments of a function are a JSON object", "another document was sent")
+		}
+		return errFunction(schema, r.Name, names, r.Payload.Kind)
 	case 1:
 	default:
 		return errOverload(fitting)
@@ -33,7 +41,13 @@ func (c *Catalog) call(p *Plan, schema string, r *Request) *Error {
 		return errCallMethod(method, "the function may write; use POST", "POST")
 	}
 	p.routine = f
+	if p.whole {
+		p.arguments = []argument{{Argument: &f.Arguments[0]}}
+	}
 	for i := range f.Arguments {
+		if p.whole {
+			break
+		}
 		a := argument{Argument: &f.Arguments[i]}
 		if !slices.Contains(names, a.Name) {
 			continue
@@ -85,3 +99,27 @@ func (r *Routine) accepts(names []string) bool {
 	}
 	return given == len(names)
 }
+
+// taking returns the functions that take the whole body as their one argument, which has no name.
+func (c *Catalog) taking(schema string, r *Request) (fitting []*Routine) {
+	if r.Payload.Raw == nil {
+		return nil
+	}
+	for _, f := range c.routines[qualifiedName{schema, r.Name}] {
+		if len(f.Arguments) == 1 && f.Arguments[0].Name == "" && slices.Contains(bodyTypes[r.Payload.Kind], f.Arguments[0].Type) {
+			fitting = append(fitting, f)
+		}
+	}
+	return fitting
+}
+
+// bodyTypes are the types of the argument that takes a body.
+var bodyTypes = [...][]string{
+	BodyJSON:   {"pg_catalog.json", "pg_catalog.jsonb"},
+	BodyText:   {"pg_catalog.text"},
+	BodyBinary: {"pg_catalog.bytea"},
+	BodyXML:    {"pg_catalog.xml"},
+}
+
+// isDocument tells whether the body is JSON but no object, so that it names no arguments.
+func (p *Payload) isDocument() bool { return p.Kind == BodyJSON && p.Parts == nil && p.Raw != nil }

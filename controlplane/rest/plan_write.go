@@ -13,6 +13,16 @@ func (p *Plan) write(r *Request) *Error {
 			return err
 		}
 	}
+	switch r.Action {
+	case Insert:
+		if err := p.resolveConflict(r.Conflict); err != nil {
+			return err
+		}
+	case Put:
+		if err := p.put(); err != nil {
+			return err
+		}
+	}
 	if r.Columns == nil {
 		return nil
 	}
@@ -41,4 +51,46 @@ func (r *Relation) targets(names []string) ([]*Column, *Error) {
 	}
 	slices.SortFunc(list, func(a, b *Column) int { return r.index[a.Name] - r.index[b.Name] })
 	return list, nil
+}
+
+// resolveConflict finds the columns in which an inserted row may conflict with one that is there: those that
+// the client names, or the primary key. Without either there is no resolution to speak of.
+func (p *Plan) resolveConflict(names []string) *Error {
+	if names == nil {
+		names = p.relation.PrimaryKey
+	}
+	if p.prefer.Resolution == ResolutionUnstated || len(names) == 0 {
+		p.prefer.Resolution = ResolutionUnstated
+		return nil
+	}
+	for _, name := range names {
+		if _, ok := p.relation.index[name]; !ok {
+			return errColumn(p.relation.Name, name)
+		}
+		p.conflict = append(p.conflict, p.relation.column(name))
+	}
+	return nil
+}
+
+// put checks that the filters of a PUT name one row by its primary key, and that the body has the key.
+func (p *Plan) put() *Error {
+	key := p.relation.PrimaryKey
+	if len(key) == 0 || len(p.node.where) != len(key) {
+		return errPutFilters()
+	}
+	for _, name := range key {
+		column := p.relation.column(name)
+		filtered := func(c predicate) bool {
+			return c.Logic == Comparison && !c.Not && c.Operator == OpEqual && c.Quantifier == One && c.path == nil && c.place.Column == column
+		}
+		if !slices.ContainsFunc(p.node.where, filtered) {
+			return errPutFilters()
+		}
+		if !slices.Contains(p.parts[0].targets, column) {
+			return errPutPayload()
+		}
+		p.conflict = append(p.conflict, column)
+	}
+	p.prefer.Resolution = ResolutionMerge
+	return nil
 }

@@ -26,6 +26,16 @@ const (
 	MissingDefault
 )
 
+// Resolution is the value of the preference "resolution": what becomes of an inserted row that is there already.
+type Resolution uint8
+
+// What is done about rows that are there already.
+const (
+	ResolutionUnstated Resolution = iota // an error
+	ResolutionMerge                      // the row is updated
+	ResolutionIgnore                     // the row stays as it is
+)
+
 // Handling is the value of the preference "handling" (RFC 7240 section 4.4).
 type Handling uint8
 
@@ -38,9 +48,10 @@ const (
 
 // Preferences are what the Prefer headers ask for, as far as it is understood.
 type Preferences struct {
-	Return   Return
-	Missing  Missing
-	Handling Handling
+	Return     Return
+	Resolution Resolution
+	Missing    Missing
+	Handling   Handling
 	// Count asks for the number of all rows, limit and offset aside. PostgreSQL's estimates would tell
 	// of rows that the caller may not see, so planned and estimated counts are exact ones, too.
 	Count bool
@@ -79,6 +90,10 @@ func (p *Preferences) add(one string) bool {
 		first(&p.Return, ReturnRepresentation)
 	case "return=headers-only":
 		first(&p.Return, ReturnHeadersOnly)
+	case "resolution=merge-duplicates":
+		first(&p.Resolution, ResolutionMerge)
+	case "resolution=ignore-duplicates":
+		first(&p.Resolution, ResolutionIgnore)
 	case "missing=null":
 		first(&p.Missing, MissingNull)
 	case "missing=default":
@@ -111,9 +126,10 @@ func first[T ~uint8](p *T, value T) {
 
 // The values of Preference-Applied.
 var (
-	appliedReturn   = [...]string{"", "return=minimal", "return=representation", "return=headers-only"}
-	appliedMissing  = [...]string{"", "missing=null", "missing=default"}
-	appliedHandling = [...]string{"", "handling=lenient", "handling=strict"}
+	appliedResolution = [...]string{"", "resolution=merge-duplicates", "resolution=ignore-duplicates"}
+	appliedReturn     = [...]string{"", "return=minimal", "return=representation", "return=headers-only"}
+	appliedMissing    = [...]string{"", "missing=null", "missing=default"}
+	appliedHandling   = [...]string{"", "handling=lenient", "handling=strict"}
 )
 
 // applied returns the value of Preference-Applied for an action: those of the preferences that bear on
@@ -122,8 +138,11 @@ func (p *Preferences) applied(a Action) string {
 	if *p == (Preferences{}) {
 		return ""
 	}
-	writes := a == Insert || a == Update || a == Delete
+	writes := a == Insert || a == Update || a == Delete || a == Put
 	var list []string
+	if a == Insert {
+		list = append(list, appliedResolution[p.Resolution])
+	}
 	if a == Insert || a == Update {
 		list = append(list, appliedMissing[p.Missing])
 	}

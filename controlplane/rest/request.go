@@ -19,6 +19,7 @@ const (
 	Update
 	Delete
 	Call
+	Put // insert or update the one row that the filters name
 )
 
 // Request is the tree of a parsed request. Its strings are the client's: nothing in it has been
@@ -36,7 +37,8 @@ type Request struct {
 
 	Arguments []NamedValue // of a function called by GET, in the order of the query
 	Columns   []string     // columns=: the keys of the payload that count; nil means all
-	Payload   Payload      // of POST and PATCH
+	Conflict  []string     // on_conflict=: the columns in which rows conflict; nil means the primary key
+	Payload   Payload      // of POST, PATCH and PUT
 
 	Media  Media
 	Prefer Preferences
@@ -205,7 +207,22 @@ type Payload struct {
 	Rows  int // number of objects
 	// List tells that the body was an array, not one object.
 	List bool
+	// Raw is the whole body for a function that takes it as its one argument: of that kind, as text.
+	Raw  []byte
+	Kind BodyKind
 }
+
+// BodyKind says what a body is besides arguments of a function by name.
+type BodyKind uint8
+
+// The kinds of bodies.
+const (
+	BodyNamed BodyKind = iota // objects only
+	BodyJSON                  // also any JSON document
+	BodyText
+	BodyBinary // Raw is bytea's hexadecimal form
+	BodyXML
+)
 
 // Part is some of the objects of a body.
 type Part struct {

@@ -76,12 +76,14 @@ func (a *answer) write(w http.ResponseWriter, p *Plan) {
 		if p.locates() && len(a.body) > 0 {
 			header.Set("Location", a.location(p.relation))
 		}
+	case Put:
+		// the row is known
 	case Update:
 		a.contentRange(header, p, 0, a.rows)
 	case Delete:
 		a.contentRange(header, p, 0, 0)
 	}
-	if p.action == Update || p.action == Delete {
+	if p.action == Update || p.action == Delete || p.action == Put {
 		if hasBody = p.represents(); !hasBody {
 			status = http.StatusNoContent
 		}

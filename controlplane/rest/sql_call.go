@@ -31,6 +31,10 @@ func (b *builder) scalar(p *Plan) {
 	})
 	b.sql("select ")
 	switch {
+	case p.media.CSV:
+		b.csv([]string{scalarName})
+		b.sql(", ")
+		b.number(p)
 	case !p.routine.Set:
 		b.sql("coalesce(pg_catalog.to_json(r.v), 'null'), '1'")
 	case p.media.Object:
@@ -72,6 +76,9 @@ func (b *builder) composite(p *Plan) {
 	b.body(p, !p.routine.Set, source)
 }
 
+// scalarName is the name of a value in CSV.
+const scalarName = "pgrst_scalar"
+
 // results makes what query appends the source of the rows and of their number: the function is called once.
 // Without a number to tell, query stays where it is used.
 func (b *builder) results(p *Plan, query func()) (source func()) {
@@ -85,7 +92,9 @@ func (b *builder) results(p *Plan, query func()) (source func()) {
 }
 
 // unpacks tells whether the arguments come out of a JSON object.
-func (b *builder) unpacks(p *Plan) bool { return p.payload.Rows > 0 && len(p.arguments) > 0 }
+func (b *builder) unpacks(p *Plan) bool {
+	return p.payload.Rows > 0 && len(p.arguments) > 0 && !p.whole
+}
 
 // unpack appends the record a of the arguments in the payload.
 func (b *builder) unpack(p *Plan) {
@@ -103,6 +112,11 @@ func (b *builder) unpack(p *Plan) {
 // several functions with the same argument names exactly the chosen one is called.
 func (b *builder) invocation(p *Plan) {
 	b.sql(p.routine.SQL, "(")
+	if p.whole {
+		b.bind(p.payload.Raw)
+		b.sql("::", p.arguments[0].Type, ")")
+		return
+	}
 	for i, a := range p.arguments {
 		b.comma(i)
 		if a.Variadic {

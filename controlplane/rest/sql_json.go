@@ -119,11 +119,7 @@ func (e *embed) absent() string {
 
 // appendKey appends a key of a JSON object and its colon.
 func appendKey(dst []byte, key string) []byte {
-	dst = append(dst, '"')
-	for _, r := range key {
-		dst = appendEscaped(dst, r)
-	}
-	return append(dst, '"', ':')
+	return append(appendString(dst, key), ':')
 }
 
 // place appends a column or what a path finds in it. A column that is no JSON is made it.

@@ -29,17 +29,29 @@ func (b *builder) count(p *Plan, source func()) {
 // with one, the body is the only row or null instead of an array.
 func (b *builder) body(p *Plan, one bool, source func()) {
 	n := &p.node
-	text := n.renames()
+	text := n.renames() && !p.media.CSV
 	b.sql("select ")
-	b.aggregate(text, one || p.media.Object)
+	switch {
+	case p.media.CSV:
+		b.csv(n.names())
+	case p.media.Stripped:
+		b.sql("pg_catalog.json_strip_nulls((")
+		b.aggregate(text, one || p.media.Object)
+		b.sql(")::pg_catalog.json)")
+	default:
+		b.aggregate(text, one || p.media.Object)
+	}
 	b.sql(", ")
 	b.number(p)
 	b.total(p, source)
 	b.sql(" from (select ")
-	if text {
+	switch {
+	case text:
 		b.object(n)
 		b.sql(" as j")
-	} else {
+	case p.media.CSV:
+		b.values(n)
+	default:
 		b.list(n)
 	}
 	b.sql(" from ")
@@ -79,7 +91,7 @@ const wrongNumber = "fluxbase: rows "
 func (b *builder) number(p *Plan) {
 	const count = "pg_catalog.count(*)"
 	most := p.prefer.MaxAffected
-	single := p.media.Object && !p.ReadOnly()
+	single := p.media.Object && !p.ReadOnly() || p.action == Put
 	if p.action == Insert || p.action == Read {
 		most = nil
 	}

@@ -1,5 +1,7 @@
 package rest
 
+import "slices"
+
 // write builds INSERT, UPDATE and DELETE: the change as a common table expression w, and the answer
 // from the rows it returns. A change whose rows nobody wants returns a constant, because returning a
 // column needs the right to read it.
@@ -8,7 +10,7 @@ func (b *builder) write(p *Plan) {
 	switch {
 	case p.action == Insert && len(p.parts) > 1:
 		b.inserts(p)
-	case p.action == Insert:
+	case p.action == Insert || p.action == Put:
 		b.sql("w as (")
 		b.insert(p, &p.parts[0])
 		b.sql(")")
@@ -66,6 +68,7 @@ func (b *builder) insert(p *Plan, part *part) {
 		b.sql(" select from pg_catalog.json_array_elements(")
 		b.bind(part.json)
 		b.sql(")")
+		b.onConflict(p, part)
 		b.returning(p)
 		return
 	}
@@ -84,7 +87,51 @@ func (b *builder) insert(p *Plan, part *part) {
 	b.sql(") as b (")
 	b.definitions(part.targets)
 	b.sql(")")
+	if p.action == Put {
+		b.named(p)
+	}
+	b.onConflict(p, part)
 	b.returning(p)
+}
+
+// named appends the condition that a row of the body is the one that the filters of a PUT name.
+func (b *builder) named(p *Plan) {
+	for i := range p.where {
+		if i == 0 {
+			b.sql(" where b.")
+		} else {
+			b.sql(" and b.")
+		}
+		b.sql(p.where[i].SQL, " = ")
+		b.bind([]byte(p.where[i].Value))
+	}
+}
+
+// onConflict appends what becomes of a row that is there already. Of those that are updated, the columns in
+// which they conflict are equal anyway.
+func (b *builder) onConflict(p *Plan, part *part) {
+	if p.conflict == nil {
+		return
+	}
+	b.sql(" on conflict (")
+	for i, c := range p.conflict {
+		b.comma(i)
+		b.sql(c.SQL)
+	}
+	b.sql(") do ")
+	if p.prefer.Resolution == ResolutionIgnore || len(part.targets) == 0 {
+		b.sql("nothing")
+		return
+	}
+	b.sql("update set ")
+	list := slices.DeleteFunc(slices.Clone(part.targets), func(c *Column) bool { return slices.Contains(p.conflict, c) })
+	if len(list) == 0 {
+		list = part.targets // so that the row is returned
+	}
+	for i, c := range list {
+		b.comma(i)
+		b.sql(c.SQL, " = excluded.", c.SQL)
+	}
 }
 
 // update appends an UPDATE by the payload's only object. Without a column to set it changes nothing.

@@ -105,6 +105,9 @@ create function public.first_of(list integer[], p public.pair) returns text lang
   return list[1]::text || (p).b;
 create function public.fails(code text) returns void language plpgsql volatile as $$
   begin raise exception using errcode = code, message = 'it failed', detail = 'the detail', hint = 'the hint'; end $$;
+create function public.take_json(json) returns json language sql immutable as 'select $1';
+create function public.take_text(text) returns text language sql immutable as 'select $1';
+create function public.take_bytes(bytea) returns integer language sql immutable as 'select length($1)';
 create function public.anything(a anyelement) returns anyelement language sql immutable as 'select a';
 create function public.quiet() returns text language sql stable return null;
 

@@ -1,0 +1,98 @@
+package rest
+
+import (
+	"bytes"
+	"encoding/hex"
+	"net/http"
+	"strings"
+	"unicode/utf8"
+)
+
+// body decodes the body of POST, PATCH and PUT.
+func (r *Request) body(contentType string, body []byte, l *Limits) *Error {
+	if int64(len(body)) > l.Body {
+		return errLimit(http.StatusRequestEntityTooLarge, "body", l.Body)
+	}
+	kind, parameters, _ := strings.Cut(contentType, ";")
+	kind = strings.ToLower(strings.TrimSpace(kind))
+	if !isUTF8(parameters) {
+		return errContentType(contentType)
+	}
+	var err *Error
+	switch {
+	case kind == "" || kind == "application/json" || r.Action == Call && len(body) == 0:
+		r.Payload, err = r.jsonBody(body, l)
+	case kind == "text/csv" && r.Action != Call:
+		if body, err = csvToJSON(body); err == nil {
+			r.Payload, err = r.jsonBody(body, l)
+		}
+	case kind == "application/x-www-form-urlencoded":
+		if body, err = formToJSON(body); err == nil {
+			r.Payload, err = r.jsonBody(body, l)
+			r.Payload.Raw = nil // it is no JSON that a function could take
+		}
+	case r.Action == Call:
+		r.Payload, err = rawBody(kind, contentType, body)
+	default:
+		err = errContentType(contentType)
+	}
+	if err == nil && r.Action == Update && r.Payload.Rows > 1 {
+		return errBody("PATCH takes one JSON object", "an array of several was sent")
+	}
+	return err
+}
+
+// jsonBody decodes JSON. A function may take any document as its one argument.
+func (r *Request) jsonBody(body []byte, l *Limits) (p Payload, err *Error) {
+	if r.Action != Call {
+		return decodePayload(body, l.Nesting, r.Columns, r.Prefer.Missing == MissingDefault && r.Action != Put)
+	}
+	empty := len(body) == 0
+	if empty {
+		body = []byte("{}")
+	}
+	if trimmed := bytes.TrimLeft(body, " \t\r\n"); len(trimmed) > 0 && trimmed[0] == '{' {
+		if p, err = decodePayload(body, l.Nesting, r.Columns, false); err == nil && !empty {
+			p.Raw = p.object()
+		}
+	} else {
+		p.Raw, err = decodeDocument(body, l.Nesting)
+	}
+	p.Kind = BodyJSON
+	return p, err
+}
+
+// rawBody takes a body that is the one argument of a function.
+func rawBody(kind, contentType string, body []byte) (p Payload, err *Error) {
+	switch kind {
+	case "application/octet-stream":
+		p.Kind = BodyBinary
+		p.Raw = append(make([]byte, 0, 2*len(body)+2), `\x`...)
+		p.Raw = hex.AppendEncode(p.Raw, body)
+		return p, nil
+	case "text/plain":
+		p.Kind = BodyText
+	case "text/xml":
+		p.Kind = BodyXML
+	default:
+		return p, errContentType(contentType)
+	}
+	if !utf8.Valid(body) || bytes.IndexByte(body, 0) >= 0 {
+		return p, errBody("Bodies are UTF-8 without NUL", "")
+	}
+	p.Raw = append([]byte{}, body...)
+	return p, nil
+}
+
+// isUTF8 tells whether the parameters of a Content-Type leave the charset at UTF-8.
+func isUTF8(parameters string) bool {
+	for parameters != "" {
+		var one string
+		one, parameters, _ = strings.Cut(parameters, ";")
+		one = strings.ToLower(strings.ReplaceAll(strings.TrimSpace(one), `"`, ""))
+		if charset, ok := strings.CutPrefix(one, "charset="); ok && charset != "utf-8" {
+			return false
+		}
+	}
+	return true
+}
