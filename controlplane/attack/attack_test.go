@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/wayli-app/fluxbase/controlplane/gateway"
+	"github.com/wayli-app/fluxbase/controlplane/postgres/pgtest"
 )
 
 // plainContext is the identity helper without its signature: what settings alone would be worth.
@@ -278,5 +279,49 @@ func TestReplacedStatementsAreGone(t *testing.T) {
 	rows, err := ask(t, s.gateway, s.victim, gateway.QueryOptions{ReadOnly: true}, read)
 	if err != nil || len(rows) != 1 || rows[0] != victimSecret {
 		t.Fatalf("%q, %v", rows, err)
+	}
+}
+
+// Behind a pooler that gives each transaction to the same server connection, two tenants take turns: every attack of
+// one, and everything it leaves behind, meets the other's next request.
+func TestBehindPgBouncer(t *testing.T) {
+	s := newBed(t).scene(t)
+	address := pgtest.PgBouncer(t, s.url, logins)
+	g := s.open(t, fmt.Sprintf("postgres://%s/%s?sslmode=disable", address, s.name), gateway.PoolerTransaction)
+	victimSees := func(after string) {
+		t.Helper()
+		rows, err := ask(t, g, s.victim, gateway.QueryOptions{ReadOnly: true}, `select body from public.notes`)
+		if err != nil || len(rows) != 1 || rows[0] != victimSecret {
+			t.Fatalf("the victim's request after %s: %q, %v", after, rows, err)
+		}
+	}
+	victimSees("nothing")
+	for _, a := range attacks {
+		loot := victimSecret
+		if a.loot != nil {
+			loot = a.loot(s)
+		}
+		rows, _ := ask(t, g, s.mallory, gateway.QueryOptions{Volatile: true}, a.sql(s))
+		if strings.Contains(strings.Join(rows, "\n"), loot) {
+			t.Errorf("%s: %q", a.name, rows)
+		}
+		victimSees(a.name)
+	}
+	for _, l := range leftovers {
+		notice := func() string {
+			rows, err := ask(t, g, s.victim, gateway.QueryOptions{}, l.notice)
+			if err != nil || len(rows) != 1 {
+				t.Fatalf("%s: %q, %v", l.name, rows, err)
+			}
+			return rows[0]
+		}
+		before := notice()
+		if _, err := ask(t, g, s.mallory, gateway.QueryOptions{}, l.leave); err != nil {
+			t.Fatalf("%s: %v", l.name, err)
+		}
+		if after := notice(); after != before {
+			t.Errorf("%s: %q became %q", l.name, before, after)
+		}
+		victimSees(l.name)
 	}
 }

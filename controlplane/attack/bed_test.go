@@ -33,6 +33,8 @@ select auth.create_user(p_email => 'mallory@example.com'), auth.create_user(p_em
 insert into public.notes (user_id, body) select id, 'secret of ' || email from auth.users;
 update auth.users set encrypted_password = '$2a$10$' || repeat('v', 53) where email = 'victim@example.com';`
 
+var logins = map[string]string{"fluxbase_api": "attack", "fluxbase_service": "attack", "fluxbase_server": "attack"}
+
 // A bed is a private cluster with one installed database, cloned for each attack.
 type bed struct {
 	cluster *pgtest.PrivateCluster
@@ -49,8 +51,8 @@ func newBed(t *testing.T) *bed {
 	if _, err := install.Migrate(t.Context(), conn, fluxbase.Files, install.Options{To: install.Latest}); err != nil {
 		t.Fatal(err)
 	}
-	for _, login := range []string{"fluxbase_api", "fluxbase_service", "fluxbase_server"} {
-		exec(t, conn, fmt.Sprintf(`alter role %s password 'attack'`, login))
+	for login, password := range logins {
+		exec(t, conn, fmt.Sprintf(`alter role %s password '%s'`, login, password))
 	}
 	exec(t, conn, fixture)
 	if err := conn.Close(t.Context()); err != nil {
@@ -93,7 +95,7 @@ func (b *bed) scene(t *testing.T) *scene {
 func (s *scene) open(t *testing.T, url string, pooler gateway.Pooler) *gateway.Gateway {
 	t.Helper()
 	login := func(name string) gateway.PoolConfig {
-		dsn, err := postgres.WithUser(url, name, "attack")
+		dsn, err := postgres.WithUser(url, name, logins[name])
 		if err != nil {
 			t.Fatal(err)
 		}

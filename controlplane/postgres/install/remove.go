@@ -143,7 +143,7 @@ var roleNames = []string{"fluxbase_api", "fluxbase_service", "fluxbase_server", 
 	"anon", "authenticated", "service_role", "fluxbase_owner"}
 
 // ErrNotInstalled says that the database has nothing of ours.
-var ErrNotInstalled = errors.New("nothing of Fluxbase is installed in this database")
+var ErrNotInstalled = errors.New("fluxbase is not installed in this database")
 
 // InUse lists the objects of the users that refer to ours. Nothing was changed.
 type InUse struct{ Objects []string }
