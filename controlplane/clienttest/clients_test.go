@@ -1,0 +1,69 @@
+package clienttest
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/wayli-app/fluxbase/controlplane/postgres/pgtest"
+	"github.com/wayli-app/fluxbase/controlplane/server/servertest"
+)
+
+const (
+	suites = "../../testdata/clients"
+	schema = "../../testdata/golden/rest/schema.sql"
+	email  = "ann@example.com"
+)
+
+func TestMain(m *testing.M) { pgtest.Main(m) }
+
+// TestClients runs each suite against a server of its own. Without node or the installed packages it is skipped, unless
+// FLUXBASE_TEST_CLIENTS says that they must be there.
+func TestClients(t *testing.T) {
+	t.Parallel()
+	missing := t.Skipf
+	if os.Getenv("FLUXBASE_TEST_CLIENTS") != "" {
+		missing = t.Fatalf
+	}
+	node, err := exec.LookPath("node")
+	if err != nil {
+		missing("no node: %v", err)
+	}
+	if _, err := os.Stat(filepath.Join(suites, "node_modules")); err != nil {
+		missing("no packages (npm ci in testdata/clients): %v", err)
+	}
+	files, err := filepath.Glob(filepath.Join(suites, "*.test.mjs"))
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no suites: %v", err)
+	}
+	application, err := os.ReadFile(schema)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range files {
+		t.Run(filepath.Base(file), func(t *testing.T) {
+			t.Parallel()
+			s := servertest.Start(t, "FLUXBASE_REST_SCHEMAS=public,other")
+			s.CreateUser(t, email)
+			s.Exec(t, string(application))
+			s.Exec(t, `grant select on public.owned to service_role`)
+			s.Exec(t, `select pg_notify('fluxbase_reload', '')`)
+			for end := time.Now().Add(30 * time.Second); s.Do(t, "HEAD", "/rest/v1/tasks", nil).Status == 404; time.Sleep(20 * time.Millisecond) {
+				if time.Now().After(end) {
+					t.Fatal("the server does not see the tables")
+				}
+			}
+			command := exec.CommandContext(t.Context(), node, "--test", "--test-reporter=spec", filepath.Base(file))
+			command.Dir = suites
+			command.Env = append(os.Environ(), "API_URL="+s.URL, "EMAIL="+email, "PASSWORD="+servertest.Password,
+				"ANON_KEY="+s.Value(t, `auth.create_api_key(p_kind => 'anon', p_name => 'clients')`),
+				"SERVICE_KEY="+s.Value(t, `auth.create_api_key(p_kind => 'service', p_name => 'clients')`))
+			out, err := command.CombinedOutput()
+			if err != nil {
+				t.Errorf("%v\n%s", err, out)
+			}
+		})
+	}
+}
