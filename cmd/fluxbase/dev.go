@@ -83,6 +83,7 @@ func devEnviron(environ []string, env *development.Environment, listen string) [
 	var kept []string
 	for _, variable := range environ {
 		decided := strings.HasPrefix(variable, "FLUXBASE_DATABASE_") || strings.HasPrefix(variable, "FLUXBASE_AUTH_JWT_SECRET") ||
+			strings.HasPrefix(variable, "FLUXBASE_AUTH_ENCRYPTION_KEY") ||
 			strings.HasPrefix(variable, "FLUXBASE_SERVER_LISTEN") || strings.HasPrefix(variable, "FLUXBASE_SERVER_PORT") ||
 			strings.HasPrefix(variable, "FLUXBASE_MODE")
 		if !decided {
@@ -96,7 +97,8 @@ func devEnviron(environ []string, env *development.Environment, listen string) [
 		"FLUXBASE_DATABASE_SERVICE_URL="+env.ServiceURL,
 		"FLUXBASE_DATABASE_SERVER_URL="+env.ServerURL,
 		"FLUXBASE_DATABASE_DIRECT_URL="+env.DatabaseURL,
-		"FLUXBASE_AUTH_JWT_SECRET="+env.JWTSecret)
+		"FLUXBASE_AUTH_JWT_SECRET="+env.JWTSecret,
+		"FLUXBASE_AUTH_ENCRYPTION_KEY="+env.SealKey)
 }
 
 func hints(env *development.Environment, address string, took time.Duration) string {

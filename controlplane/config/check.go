@@ -45,6 +45,7 @@ func (r *resolver) explicit(key string) bool { return r.values[key].Explicit() }
 func (r *resolver) derive() {
 	r.deriveListen()
 	r.deriveURLs()
+	r.checkEncryptionKeys()
 	tls := r.config.Server.TLS
 	if r.valid("server.tls.enabled", "server.tls.cert_file", "server.tls.key_file") && tls.Enabled {
 		if tls.CertFile == "" {
@@ -53,6 +54,24 @@ func (r *resolver) derive() {
 		if tls.KeyFile == "" {
 			r.refuse("server.tls.key_file", "is missing, and server.tls.enabled is true", "")
 		}
+	}
+}
+
+// checkEncryptionKeys refuses what can only be a slip in a change of keys, or one secret for two purposes.
+func (r *resolver) checkEncryptionKeys() {
+	const key, previous = "auth.encryption_key", "auth.encryption_key_previous"
+	if !r.valid(key, previous, "auth.jwt_secret") {
+		return
+	}
+	a := r.config.Auth
+	current := a.EncryptionKey.Reveal()
+	switch {
+	case current == "" && !a.EncryptionKeyPrevious.IsZero():
+		r.refuse(key, "is missing, and "+previous+" is set", "the new key belongs in "+key)
+	case current != "" && current == a.EncryptionKeyPrevious.Reveal():
+		r.refuse(previous, "is the same as "+key, "it is the key that was in use before, or not set")
+	case current != "" && current == a.JWTSecret.Reveal():
+		r.refuse(key, "is the same as auth.jwt_secret", makeSecret)
 	}
 }
 

@@ -82,6 +82,8 @@ func (d Database) Connections() int {
 // database: the server reads them there and not here.
 type Auth struct {
 	JWTSecret                Secret
+	EncryptionKey            Secret // of package seal; not set = nothing can be sealed
+	EncryptionKeyPrevious    Secret
 	JWTIssuer                string
 	JWTAudience              string
 	AccessTokenLifetime      time.Duration

@@ -90,6 +90,10 @@ func authOptions() []option {
 	return []option{
 		entry("auth.jwt_secret", signingSecret(), func(c *Config) *Secret { return &c.Auth.JWTSecret }, "",
 			"Signs access tokens (HS256). Needed to serve; make one with `openssl rand -base64 48`.", secret),
+		entry("auth.encryption_key", signingSecret(), func(c *Config) *Secret { return &c.Auth.EncryptionKey }, "",
+			"Encrypts what must be stored readable, such as the secrets of second factors. Without it nobody can enrol one. Keep a copy apart from the database's backups.", secret),
+		entry("auth.encryption_key_previous", signingSecret(), func(c *Config) *Secret { return &c.Auth.EncryptionKeyPrevious }, "",
+			"The key before, while it is being replaced: what it has encrypted stays readable and is encrypted anew when it is used.", secret),
 		entry("auth.jwt_issuer", textKind("text"), func(c *Config) *string { return &c.Auth.JWTIssuer }, "fluxbase",
 			"`iss` of our tokens; a token with another one is refused."),
 		entry("auth.jwt_audience", textKind("text"), func(c *Config) *string { return &c.Auth.JWTAudience }, "authenticated",

@@ -228,3 +228,30 @@ func TestVariablesThatAreLeftAlone(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+func TestEncryptionKeys(t *testing.T) {
+	t.Parallel()
+	const other = "another-key-Kz7wQ3xR9mT5vB2nL8pJ4hF6"
+	for name, test := range map[string]struct {
+		environ []string
+		want    string // empty: accepted
+	}{
+		"one key":               {[]string{"FLUXBASE_AUTH_ENCRYPTION_KEY=" + other}, ""},
+		"one key and the last":  {[]string{"FLUXBASE_AUTH_ENCRYPTION_KEY=" + other, "FLUXBASE_AUTH_ENCRYPTION_KEY_PREVIOUS=x" + other}, ""},
+		"short":                 {[]string{"FLUXBASE_AUTH_ENCRYPTION_KEY=" + other[:31]}, "auth.encryption_key"},
+		"only the last":         {[]string{"FLUXBASE_AUTH_ENCRYPTION_KEY_PREVIOUS=" + other}, "is missing, and auth.encryption_key_previous is set"},
+		"the same twice":        {[]string{"FLUXBASE_AUTH_ENCRYPTION_KEY=" + other, "FLUXBASE_AUTH_ENCRYPTION_KEY_PREVIOUS=" + other}, "is the same as auth.encryption_key"},
+		"the key of the tokens": {[]string{"FLUXBASE_AUTH_ENCRYPTION_KEY=" + goodSecret}, "is the same as auth.jwt_secret"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			c, err := config.Load(write(t, ""), good(test.environ...))
+			switch {
+			case test.want == "" && (err != nil || c.Auth.EncryptionKey.Reveal() != other):
+				t.Errorf("refused: %v", err)
+			case test.want != "" && (err == nil || !strings.Contains(err.Error(), test.want) || strings.Contains(err.Error(), other)):
+				t.Errorf("error %v, want %q", err, test.want)
+			}
+		})
+	}
+}

@@ -45,6 +45,7 @@ type Environment struct {
 	ServiceURL  string // fluxbase_service
 	ServerURL   string // fluxbase_server
 	JWTSecret   string
+	SealKey     string // auth.encryption_key
 	AnonKey     string
 	ServiceKey  string
 	Email       string // of a demo user; empty without the demo
@@ -67,7 +68,7 @@ func Prepare(ctx context.Context, o Options) (env *Environment, err error) {
 	if err != nil {
 		return nil, err
 	}
-	env = &Environment{dir: dir, JWTSecret: keep.JWT, DatabaseURL: o.Database}
+	env = &Environment{dir: dir, JWTSecret: keep.JWT, SealKey: keep.Seal, DatabaseURL: o.Database}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, env.Close(context.WithoutCancel(ctx)))

@@ -18,6 +18,7 @@ type secrets struct {
 	Service   string `json:"service_password"`
 	Server    string `json:"server_password"`
 	JWT       string `json:"jwt_secret"`
+	Seal      string `json:"encryption_key"`
 	Demo      string `json:"demo_password"`
 	// Keys belong to a database: after dev --database with another one they are made again.
 	AnonKey    string `json:"anon_key,omitempty"`
@@ -34,11 +35,15 @@ func openSecrets(dir string) (*secrets, error) {
 		if err := json.Unmarshal(text, s); err != nil {
 			return nil, fmt.Errorf("read %s: %w (remove the whole directory to start over)", s.path, err)
 		}
-		return s, nil
+		if s.Seal != "" {
+			return s, nil
+		}
+		s.Seal = random() // the file is older than this secret
+		return s, s.save()
 	case !errors.Is(err, fs.ErrNotExist):
 		return nil, err
 	}
-	for _, secret := range []*string{&s.Superuser, &s.API, &s.Service, &s.Server, &s.JWT, &s.Demo} {
+	for _, secret := range []*string{&s.Superuser, &s.API, &s.Service, &s.Server, &s.JWT, &s.Seal, &s.Demo} {
 		*secret = random()
 	}
 	return s, s.save()
