@@ -45,6 +45,9 @@ type Column struct {
 	Generated  bool
 }
 
+// isView tells whether the relation is a view or a materialized view.
+func (r *Relation) isView() bool { return r.Kind == "v" || r.Kind == "m" }
+
 // column returns a column that the relation has.
 func (r *Relation) column(name string) *Column { return &r.Columns[r.index[name]] }
 

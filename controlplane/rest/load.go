@@ -55,16 +55,26 @@ func Load(ctx context.Context, g Gateway, schemas []string) (*Catalog, error) {
 	if catalog == nil {
 		return nil, errors.New("load the catalog: no row")
 	}
-	statement.SQL = foreignCodeSQL
-	err = g.Query(ctx, gateway.Caller{Role: "anon"}, statement, gateway.QueryOptions{ReadOnly: true},
-		func(row [][]byte) (err error) {
-			catalog.foreign, err = newForeignCode(row[0])
-			sum := sha256.Sum256(append([]byte(catalog.Version), row[0]...))
-			catalog.Version = hex.EncodeToString(sum[:])
+	for _, part := range []struct {
+		sql  string
+		read func([]byte) error
+	}{
+		{viewsSQL, catalog.relateViews},
+		{foreignCodeSQL, func(document []byte) (err error) {
+			catalog.foreign, err = newForeignCode(document)
 			return err
-		})
-	if err != nil {
-		return nil, fmt.Errorf("look for application code: %w", err)
+		}},
+	} {
+		statement.SQL = part.sql
+		err = g.Query(ctx, gateway.Caller{Role: "anon"}, statement, gateway.QueryOptions{ReadOnly: true},
+			func(row [][]byte) error {
+				sum := sha256.Sum256(append([]byte(catalog.Version), row[0]...))
+				catalog.Version = hex.EncodeToString(sum[:])
+				return part.read(row[0])
+			})
+		if err != nil {
+			return nil, fmt.Errorf("load the catalog: %w", err)
+		}
 	}
 	return catalog, nil
 }

@@ -61,6 +61,11 @@ func (c *Catalog) relate() {
 			}
 		}
 	}
+	c.sortRelationships()
+}
+
+// sortRelationships puts the relationships into an order that depends on their content alone.
+func (c *Catalog) sortRelationships() {
 	for _, r := range c.relations {
 		slices.SortFunc(r.relationships, func(a, b *relationship) int {
 			return cmp.Or(cmp.Compare(a.target.Schema, b.target.Schema), cmp.Compare(a.target.Name, b.target.Name),
@@ -145,9 +150,10 @@ func (r *relationship) hinted(hint string) bool {
 }
 
 // means tells whether an embed's name and hint mean this relationship. Of a key from a table to itself the
-// table's name means the many and the column the one.
+// table's name means the many and the column the one. A column or a foreign key as the name means a table, not
+// a view that shows the same rows.
 func (r *relationship) means(name, hint string) bool {
-	byColumn := r.outgoing && len(r.columns) == 1 && name == r.columns[0].from.Name
+	byColumn := r.outgoing && len(r.columns) == 1 && name == r.columns[0].from.Name && !r.target.isView()
 	switch {
 	case r.self() && hint != "":
 		return name == r.target.Name && !r.outgoing && len(r.columns) == 1 && hint == r.columns[0].to.Name
@@ -156,7 +162,7 @@ func (r *relationship) means(name, hint string) bool {
 	case hint != "":
 		return name == r.target.Name && r.hinted(hint)
 	default:
-		return name == r.target.Name || r.junction == nil && name == r.constraint || byColumn
+		return name == r.target.Name || r.junction == nil && name == r.constraint && !r.target.isView() || byColumn
 	}
 }
 

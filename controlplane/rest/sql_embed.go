@@ -115,6 +115,13 @@ func (b *builder) sorts(e *embed) {
 	}
 }
 
+// most appends the limit of an embed with one row: a view may have several with one key.
+func (b *builder) most(e *embed) {
+	if e.toOne() && e.limit == nil && e.target.isView() {
+		b.sql(" limit '1'")
+	}
+}
+
 // source appends from and all that follows it in the query of an embed.
 func (b *builder) source(n *node, e *embed) {
 	b.relation(e)
@@ -122,6 +129,7 @@ func (b *builder) source(n *node, e *embed) {
 	b.related(n, e)
 	b.orderBy(&e.node)
 	b.rows(&e.node)
+	b.most(e)
 }
 
 // bareSource is source for a query that asks only whether there is a row.
@@ -130,6 +138,7 @@ func (b *builder) bareSource(n *node, e *embed) {
 	b.tests(&e.node)
 	b.related(n, e)
 	b.rows(&e.node)
+	b.most(e)
 }
 
 // relation appends from and the relation of an embed, joined to the junction if there is one.

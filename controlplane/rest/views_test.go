@@ -1,0 +1,89 @@
+package rest
+
+import (
+	"maps"
+	"testing"
+)
+
+func TestViewOrigins(t *testing.T) {
+	t.Parallel()
+	// As PostgreSQL writes it, shortened: a subquery's entries lie deeper and do not count, nor does a computed column.
+	const tree = `({QUERY :commandType 1 :rtable ({RANGETBLENTRY :alias {ALIAS :aliasname odd\ \{name :colnames <>} :subquery {QUERY :targetList (` +
+		`{TARGETENTRY :expr {VAR :varno 1} :resno 1 :resname x :resorigtbl 7 :resorigcol 7 :resjunk false})}}) :targetList (` +
+		`{TARGETENTRY :expr {VAR :varno 1 :varattno 1} :resno 1 :resname id :ressortgroupref 0 :resorigtbl 16400 :resorigcol 3 :resjunk false} ` +
+		`{TARGETENTRY :expr {CONST :constvalue 4 [ 1 0 0 0 ]} :resno 2 :resname \:resorigtbl\ \}9 :resorigtbl 0 :resorigcol 0 :resjunk false} ` +
+		`{TARGETENTRY :expr {VAR :varno 1} :resno 3 :resname c :resorigtbl 4294967295 :resorigcol 1 :resjunk false}) :returningList <>})`
+	want := map[int]tableColumn{1: {16400, 3}, 3: {4294967295, 1}}
+	if got := viewOrigins(tree); !maps.Equal(got, want) {
+		t.Errorf("got %v", got)
+	}
+	for i := range tree {
+		viewOrigins(tree[:i]) // does not panic
+	}
+}
+
+// TestEmbedViews embeds through views: of exposed tables, of tables that are not, of other views, and with several
+// rows for one key.
+func TestEmbedViews(t *testing.T) {
+	t.Parallel()
+	f := setup(t)
+	f.exec(t, `
+		create view public.task_list as select name, project_id as project, id as nr, 1 as project_id from public.tasks;
+		create view public.project_list as select p.id as pid, upper(p.name) as title from (select id, name from public.projects) p;
+		create view public.project_titles as with x as (select * from public.project_list) select pid as id, title from x;
+		create materialized view public.staff as select id, name as "odd }name", boss_id from public.people;
+		create view public.task_people_twice as select tp.* from public.task_people tp cross join generate_series(1, 2);
+		create view public.task_roles as select d.task_id, d.note, g as n from public.task_details d cross join generate_series(1, 2) g;
+		create table hidden.owners (id integer primary key, name text);
+		create table hidden.pets (id integer primary key, owner_id integer references hidden.owners, name text);
+		create table hidden.owner_pets (owner_id integer references hidden.owners, pet_id integer references hidden.pets, primary key (owner_id, pet_id));
+		create view public.owners as select id, name from hidden.owners;
+		create view public.pets as select * from hidden.pets;
+		create view public.owner_pets as select * from hidden.owner_pets;
+		insert into hidden.owners values (1, 'Ann'), (2, 'Bob');
+		insert into hidden.pets values (1, 1, 'Rex'), (2, null, 'Tom');
+		insert into hidden.owner_pets values (2, 1);
+		grant select on public.task_list, public.project_list, public.project_titles, public.staff, public.task_people_twice,
+			public.task_roles, public.owners, public.pets, public.owner_pets to authenticated`)
+	if err := f.Cache.Reload(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		path   string
+		status int
+		want   string
+	}{
+		{"/open_tasks?select=id,people(name),task_details(note)&id=eq.2", 200, `[{"id":2,"people":[{"name":"Bob"}],"task_details":null}]`},
+		{"/task_list?select=nr,projects(name)&nr=eq.3", 200, `[{"nr":3,"projects":{"name":"two"}}]`},
+		{"/task_list?select=nr,project_list(title),project_titles(id)&nr=eq.3", 200, `[{"nr":3,"project_list":{"title":"TWO"},"project_titles":{"id":2}}]`},
+		{"/tasks?select=id,project_titles!inner(title)&project_titles.title=eq.TWO", 200, `[{"id":3,"project_titles":{"title":"TWO"}}]`},
+		{"/projects?select=name,task_list(nr)&id=eq.2", 200, `[{"name":"two","task_list":[{"nr":3}]}]`},
+		{"/people?select=name,task_list(nr)&id=eq.1", 200, `[{"name":"Ann","task_list":[{"nr":1}]}]`},
+		{`/staff?select=n:"odd }name",boss:boss_id(name),staff(id)&id=eq.2`, 200, `[{"n":"Bob","boss":{"name":"Ann"},"staff":[{"id":4}]}]`},
+		// the table is the junction, its view is not another one
+		{"/tasks?select=id,people(name)&id=eq.2", 200, `[{"id":2,"people":[{"name":"Bob"}]}]`},
+		{"/tasks?select=id,projects(name)&id=eq.3", 200, `[{"id":3,"projects":{"name":"two"}}]`},
+		{"/tasks?select=id,tasks_project_id_fkey(name),project_id(id)&id=eq.3", 200, `[{"id":3,"tasks_project_id_fkey":{"name":"two"},"project_id":{"id":2}}]`},
+		{"/tasks?select=id,task_people_twice(role)&id=eq.2", 200, `[{"id":2,"task_people_twice":[{"role":"lead"}, ` + "\n" + ` {"role":"lead"}]}]`},
+		// to one is one row even if the view has two
+		{"/tasks?select=id,task_roles(note)&id=eq.1", 200, `[{"id":1,"task_roles":{"note":"detail of one"}}]`},
+		{"/tasks?select=id,task_roles!inner()", 200, `[{"id":1}]`},
+		{"/pets?select=name,owners!pets_owner_id_fkey(name)&order=id", 200, `[{"name":"Rex","owners":{"name":"Ann"}}, ` + "\n" + ` {"name":"Tom","owners":null}]`},
+		{"/owners?select=name,pets!owner_pets(name)&id=eq.2", 200, `[{"name":"Bob","pets":[{"name":"Rex"}]}]`},
+		{"/owners?select=name,pets(name)&id=eq.2", 300, ""},
+		{"/project_list?select=pid,shows(id)", 400, ""},
+	} {
+		w := f.do(t, "GET", escapeQuery(c.path), "")
+		if w.Code != c.status || c.want != "" && w.Body.String() != c.want {
+			t.Errorf("%s\n got %d %s\nwant %s", c.path, w.Code, w.Body, c.want)
+		}
+	}
+	before := f.Cache.Current().Version
+	f.exec(t, `create or replace view public.project_list as select p.id as pid, lower(p.name) as title from public.projects p`)
+	if err := f.Cache.Reload(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if f.Cache.Current().Version == before {
+		t.Error("a view was replaced, the catalog was not")
+	}
+}
