@@ -152,6 +152,9 @@ func (p *Plan) locates() bool {
 	return p.action == Insert && p.prefer.Return == ReturnHeadersOnly && len(p.relation.PrimaryKey) > 0
 }
 
+// merges tells whether an insert may have updated rows that were there, so that their number is told.
+func (p *Plan) merges() bool { return p.conflict != nil && p.prefer.Resolution == ResolutionMerge }
+
 // window tells whether limit or offset may leave rows out.
 func (n *node) window() bool { return n.limit != nil || n.offset != 0 }
 

@@ -102,6 +102,7 @@ func (p *Preferences) add(one string) bool {
 		first(&p.Handling, HandlingStrict)
 	case "handling=lenient":
 		first(&p.Handling, HandlingLenient)
+	case "tx=commit": // as always
 	case "count=exact", "count=planned", "count=estimated":
 		p.Count = true
 	default:

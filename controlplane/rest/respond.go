@@ -17,6 +17,8 @@ type answer struct {
 	body  []byte
 	rows  int64
 	total int64 // of all rows; -1 when the statement does not say
+
+	existing int64 // of an insert that may update: rows that were there before
 }
 
 // maxKept is the size in bytes up to which the buffer of an answer is kept for the next one.
@@ -45,6 +47,9 @@ func (a *answer) take(row [][]byte) (err error) {
 
 // check refuses an answer that is not what the client allows. Writes were checked by PostgreSQL.
 func (a *answer) check(p *Plan) *Error {
+	if p.merges() {
+		a.existing, a.total = a.total, -1
+	}
 	if p.prefer.Count && a.total < 0 {
 		a.total = a.rows
 	}
@@ -73,11 +78,16 @@ func (a *answer) write(w http.ResponseWriter, p *Plan) {
 	case Insert:
 		a.contentRange(header, p, 0, 0)
 		status, hasBody = http.StatusCreated, p.represents()
+		if p.merges() && a.existing == a.rows {
+			status = http.StatusOK
+		}
 		if p.locates() && len(a.body) > 0 {
 			header.Set("Location", a.location(p.relation))
 		}
 	case Put:
-		// the row is known
+		if a.existing == 0 {
+			status = http.StatusCreated
+		}
 	case Update:
 		a.contentRange(header, p, 0, a.rows)
 	case Delete:

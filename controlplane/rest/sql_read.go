@@ -44,6 +44,7 @@ func (b *builder) body(p *Plan, one bool, source func()) {
 	b.sql(", ")
 	b.number(p)
 	b.total(p, source)
+	b.existing(p)
 	b.sql(" from (select ")
 	switch {
 	case text:

@@ -33,8 +33,25 @@ func (b *builder) write(p *Plan) {
 	default:
 		b.sql("select null, ")
 		b.number(p)
+		b.existing(p)
 		b.sql(" from w")
 	}
+}
+
+// existing appends the number of rows of w that were there before: to the statement, the table is still what it was
+// at its begin.
+func (b *builder) existing(p *Plan) {
+	if !p.merges() {
+		return
+	}
+	b.sql(", (select pg_catalog.count(*)::pg_catalog.text from w join ", p.relation.SQL, " as o on ")
+	for i, c := range p.conflict {
+		if i > 0 {
+			b.sql(" and ")
+		}
+		b.sql("o.", c.SQL, " = w.", c.SQL)
+	}
+	b.sql(")")
 }
 
 // inserts appends one INSERT for each part of the payload, and w, the rows of all.
@@ -186,13 +203,14 @@ func (b *builder) returned(p *Plan) {
 			seen[c] = true
 		}
 	}
+	if p.merges() && !p.everything() {
+		for _, c := range p.conflict {
+			add(c)
+		}
+	}
 	switch {
 	case p.represents():
-		star := p.members == nil
-		for i := range p.members {
-			star = star || p.members[i].star
-		}
-		if star {
+		if p.everything() {
 			b.sql("t.*")
 			return
 		}
@@ -211,16 +229,20 @@ func (b *builder) returned(p *Plan) {
 				add(pair.from)
 			}
 		}
-		if len(seen) == 0 {
-			b.sql("true")
-		}
 	case p.locates():
 		for _, name := range p.relation.PrimaryKey {
 			add(p.relation.column(name))
 		}
-	default:
+	}
+	if len(seen) == 0 {
 		b.sql("true")
 	}
+}
+
+// everything tells whether the answer of a write has all columns.
+func (p *Plan) everything() bool {
+	star := func(m member) bool { return m.star }
+	return p.represents() && (p.members == nil || slices.ContainsFunc(p.members, star))
 }
 
 // location appends the answer of an INSERT that tells the primary key of the only row.
@@ -232,5 +254,6 @@ func (b *builder) location(p *Plan) {
 	}
 	b.sql(") end, ")
 	b.number(p)
+	b.existing(p)
 	b.sql(" from w")
 }
