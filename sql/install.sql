@@ -216,6 +216,22 @@ set local lock_timeout = '5s';
 --*/}}
 --{{"\n"}}{{ template "policy/check.sql" . }}
 --{{/*
+\ir policy/explain_access.sql
+--*/}}
+--{{"\n"}}{{ template "policy/explain_access.sql" . }}
+--{{/*
+\ir policy/explain_as.sql
+--*/}}
+--{{"\n"}}{{ template "policy/explain_as.sql" . }}
+--{{/*
+\ir policy/test_isolation.sql
+--*/}}
+--{{"\n"}}{{ template "policy/test_isolation.sql" . }}
+--{{/*
+\ir policy/assertions.sql
+--*/}}
+--{{"\n"}}{{ template "policy/assertions.sql" . }}
+--{{/*
 \ir admin/housekeeping.sql
 --*/}}
 --{{"\n"}}{{ template "admin/housekeeping.sql" . }}

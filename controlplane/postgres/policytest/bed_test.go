@@ -1,6 +1,7 @@
 package policytest
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -15,6 +16,9 @@ import (
 )
 
 func TestMain(m *testing.M) { pgtest.Main(m) }
+
+// background is for what ends after a test has ended.
+var background = context.Background()
 
 // long says that the rounds of a release are wanted.
 func long() bool { return os.Getenv("FLUXBASE_TEST_LONG") != "" }
