@@ -84,6 +84,38 @@ set local lock_timeout = '5s';
 --*/}}
 --{{"\n"}}{{ template "users/sessions.sql" . }}
 --{{/*
+\ir orgs/lookup.sql
+--*/}}
+--{{"\n"}}{{ template "orgs/lookup.sql" . }}
+--{{/*
+\ir orgs/roles.sql
+--*/}}
+--{{"\n"}}{{ template "orgs/roles.sql" . }}
+--{{/*
+\ir orgs/triggers.sql
+--*/}}
+--{{"\n"}}{{ template "orgs/triggers.sql" . }}
+--{{/*
+\ir orgs/organizations.sql
+--*/}}
+--{{"\n"}}{{ template "orgs/organizations.sql" . }}
+--{{/*
+\ir orgs/members.sql
+--*/}}
+--{{"\n"}}{{ template "orgs/members.sql" . }}
+--{{/*
+\ir orgs/invitations.sql
+--*/}}
+--{{"\n"}}{{ template "orgs/invitations.sql" . }}
+--{{/*
+\ir orgs/active.sql
+--*/}}
+--{{"\n"}}{{ template "orgs/active.sql" . }}
+--{{/*
+\ir orgs/views.sql
+--*/}}
+--{{"\n"}}{{ template "orgs/views.sql" . }}
+--{{/*
 \ir context/login_as.sql
 --*/}}
 --{{"\n"}}{{ template "context/login_as.sql" . }}
@@ -271,6 +303,18 @@ set local lock_timeout = '5s';
 \ir server/user.sql
 --*/}}
 --{{"\n"}}{{ template "server/user.sql" . }}
+--{{/*
+\ir server/orgs.sql
+--*/}}
+--{{"\n"}}{{ template "server/orgs.sql" . }}
+--{{/*
+\ir server/org_members.sql
+--*/}}
+--{{"\n"}}{{ template "server/org_members.sql" . }}
+--{{/*
+\ir server/org_invitations.sql
+--*/}}
+--{{"\n"}}{{ template "server/org_invitations.sql" . }}
 --{{/*
 \ir server/install_state.sql
 --*/}}

@@ -49,33 +49,41 @@ var (
 
 func badJSON(message string) *Error { return badRequest("bad_json", message) }
 
-// readBody reads the one JSON document of a request. Only the members listed may be there, each once and spelled
-// exactly; what different readers of JSON read differently is refused (RFC 8259 sections 4, 6 and 8).
+// readBody reads the body of a route into the members that most of them share.
 func readBody(c echo.Context, members []string) (*body, error) {
+	b := new(body)
+	if err := readDocument(c, members, b); err != nil {
+		return nil, err
+	}
+	return b, nil
+}
+
+// readDocument reads the one JSON document of a request into a struct. Only the members listed may be there, each once
+// and spelled exactly; what different readers of JSON read differently is refused (RFC 8259 sections 4, 6 and 8).
+func readDocument(c echo.Context, members []string, into any) error {
 	r := c.Request()
 	if err := checkContentType(r.Header); err != nil {
-		return nil, err
+		return err
 	}
 	text, err := io.ReadAll(http.MaxBytesReader(c.Response(), r.Body, maxBodyBytes))
 	if err != nil {
 		var tooLarge *http.MaxBytesError
 		if errors.As(err, &tooLarge) {
-			return nil, &Error{Status: http.StatusRequestEntityTooLarge, Code: "bad_json", Message: "The request body is too large"}
+			return &Error{Status: http.StatusRequestEntityTooLarge, Code: "bad_json", Message: "The request body is too large"}
 		}
-		return nil, badJSON("The request body could not be read")
+		return badJSON("The request body could not be read")
 	}
 	if err := checkDocument(text, members); err != nil {
-		return nil, err
+		return err
 	}
-	b := new(body)
-	if err := json.Unmarshal(text, b); err != nil {
+	if err := json.Unmarshal(text, into); err != nil {
 		var wrong *json.UnmarshalTypeError
 		if errors.As(err, &wrong) {
-			return nil, badJSON("The member " + wrong.Field + " is of the wrong type")
+			return badJSON("The member " + wrong.Field + " is of the wrong type")
 		}
-		return nil, badJSON("The request body is not valid JSON")
+		return badJSON("The request body is not valid JSON")
 	}
-	return b, nil
+	return nil
 }
 
 // checkContentType accepts application/json, with charset=utf-8 or without, and nothing else.

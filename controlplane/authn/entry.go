@@ -36,6 +36,7 @@ type answer struct {
 	Session           *session        `json:"session"`
 	User              json.RawMessage `json:"user"`
 	Sessions          json.RawMessage `json:"sessions"`
+	Result            json.RawMessage `json:"result"` // what the answer to the client is, as it is
 }
 
 // session is a session that was just issued or refreshed.

@@ -107,6 +107,10 @@ func unprocessable(code, message string) *Error {
 	return &Error{Status: http.StatusUnprocessableEntity, Code: code, Message: message}
 }
 
+func notFound(code, message string) *Error {
+	return &Error{Status: http.StatusNotFound, Code: code, Message: message}
+}
+
 // The refusals that do not depend on the request. Handlers return them as they are, so that equal cases answer equally.
 var (
 	errInvalidCredentials = badRequest("invalid_credentials", "Invalid login credentials")
@@ -142,4 +146,13 @@ var statusErrors = map[string]*Error{
 	"session_not_found":          errSessionNotFound,
 	"user_banned":                badRequest("user_banned", "Invalid Refresh Token: User Banned"),
 	"user_not_found":             errSessionNotFound,
+	"insufficient_permissions":   {Status: http.StatusForbidden, Code: "insufficient_permissions", Message: "You may not do this"},
+	"organization_not_found":     notFound("organization_not_found", "No such organization"),
+	"organization_exists":        unprocessable("organization_exists", "An organization with this slug exists already"),
+	"organization_in_use":        unprocessable("organization_in_use", "The organization has data that must be deleted first"),
+	"member_not_found":           notFound("member_not_found", "No such member"),
+	"already_member":             unprocessable("already_member", "The user is a member of the organization already"),
+	"last_owner":                 unprocessable("last_owner", "An organization keeps at least one owner"),
+	"role_not_found":             unprocessable("role_not_found", "No such role of organizations"),
+	"invitation_not_found":       notFound("invitation_not_found", "The invitation does not exist, was used or has expired"),
 }

@@ -78,6 +78,7 @@ func (h *Handler) Mount(r Router, middleware ...echo.MiddlewareFunc) {
 	r.Add(http.MethodPut, "/user", h.UpdateUser, middleware...)
 	r.Add(http.MethodGet, "/sessions", h.Sessions, middleware...)
 	r.Add(http.MethodDelete, "/sessions/:id", h.RevokeSession, middleware...)
+	h.mountOrganizations(r, middleware...)
 }
 
 // call calls an entry point and returns its answer, which is there whenever the error is a refusal.

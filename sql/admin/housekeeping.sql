@@ -34,6 +34,14 @@ begin
   get diagnostics rows = row_count;
   return next;
 
+  task := 'organization invitations that are over';
+  delete from auth.organization_invitations where id in (
+    select i.id from auth.organization_invitations i
+    where least(i.expires_at, i.accepted_at, i.revoked_at) < now() - v_retention
+    limit v_batch for update skip locked);
+  get diagnostics rows = row_count;
+  return next;
+
   task := 'stale counters of failed logins';
   delete from auth.login_attempts where (scope, subject) in (
     select a.scope, a.subject from auth.login_attempts a

@@ -15,6 +15,8 @@ insert into auth.settings as s (key, default_value, kind, minimum, maximum, desc
   ('login_failures_before_delay', '5', 'integer', 1, 100, 'Failed logins of an account, from one address, before it is slowed'),
   ('login_address_failures_before_delay', '100', 'integer', 1, 100000, 'Failed logins from one address, to any account, before it is slowed'),
   ('login_delay_maximum', '15 minutes', 'interval', 1, 86400, 'Longest delay after failed logins'),
+  ('organization_creation_enabled', 'true', 'boolean', null, null, 'Every user may create organizations over HTTP; otherwise administrators alone'),
+  ('organization_invitation_lifetime', '7 days', 'interval', 300, 31536000, 'How long an invitation into an organization can be accepted'),
   ('request_roles', '', 'list', null, null, 'Database roles a request may run as, besides anon and authenticated'),
   ('audit_retention_months', '0', 'integer', 0, 1200, 'Full months of audit.log that are kept; 0 keeps everything'),
   ('audit_partitions_ahead', '12', 'integer', 2, 60, 'Monthly partitions of audit.log made in advance')

@@ -1,4 +1,4 @@
--- What policies ask.  Signatures never change.  Tables: none here; organizations and roles through context/membership.sql.
+-- What policies ask.  Signatures never change.  Tables: none here; organizations and roles are in context/membership.sql.
 -- The bodies are bound expressions: PostgreSQL inlines them, and no search_path reaches them.
 -- Executable by everybody: they tell a caller about the own request and nothing else, and a policy whose helper
 -- is not executable would end in an error instead of no rows.
@@ -23,13 +23,6 @@ return (auth.verified_context() ->> 2)::uuid;
 revoke all on function auth.session_id() from public;
 grant execute on function auth.session_id() to public;
 comment on function auth.session_id() is 'Id of the session of the request, null without one.';
-
-create or replace function auth.current_org_id()
-returns uuid language sql stable parallel safe security invoker
-return (auth.verified_context() ->> 3)::uuid;
-revoke all on function auth.current_org_id() from public;
-grant execute on function auth.current_org_id() to public;
-comment on function auth.current_org_id() is 'Active organization of the session, null without one.';
 
 create or replace function auth.aal()
 returns text language sql stable parallel safe security invoker

@@ -1,6 +1,6 @@
 -- The same two functions without the check of the signature, for `fluxbase migrate --verified-context=off`.
 -- Not part of the package's install.sql, which puts the verified ones back.  Signatures are the same; every helper stands
--- on these two, so all of them become expressions that PostgreSQL inlines.
+-- on these two, so all that read no table become expressions that PostgreSQL inlines.
 -- What is lost: any SQL that runs in a request may then set the context and be whom it likes.
 create or replace function auth.verified_context()
 returns jsonb language sql stable parallel safe security invoker

@@ -24,6 +24,10 @@ func TestHousekeeping(t *testing.T) {
 		   ($1, 'recovery', sha256('3'), now() + interval '1 hour', now() - interval '2 days')`,
 		`insert into auth.login_attempts (scope, subject, failures, last_attempt_at, slowed_until) select 'account', s, 1, a, u from (values
 		   ('recent', now(), null), ('slowed', now() - interval '2 days', now() + interval '1 hour'), ('stale', now() - interval '2 days', null)) v (s, a, u) where $1::uuid is not null`,
+		`insert into auth.organizations (slug, name) select 'acme', 'Acme' where $1::uuid is not null`,
+		`insert into auth.organization_invitations (org_id, email, role, token_hash, expires_at, revoked_at) select o.id, e || '@example.com', 'member', sha256(e::bytea), x, r
+		   from auth.organizations o, (values ('open', now() + interval '1 day', null), ('late', now() - interval '29 days', null), ('expired', now() - interval '31 days', null),
+		   ('revoked', now() + interval '1 day', now() - interval '31 days')) v (e, x, r) where $1::uuid is not null`,
 	} {
 		exec(t, super, sql, ann)
 	}
@@ -48,12 +52,13 @@ func TestHousekeeping(t *testing.T) {
 	for task, want := range map[string]int64{
 		"expired entries of the token blacklist": 1, "used and expired one-time tokens": 2, "stale counters of failed logins": 1,
 		"dead sessions": 2, "refresh tokens of old generations": 2, "audit partitions made": 0, "audit partitions dropped": 0,
+		"organization invitations that are over": 2,
 	} {
 		if n, ok := got[task]; !ok || n != want {
 			t.Errorf("%s: %d, want %d", task, n, want)
 		}
 	}
-	if len(got) != 7 {
+	if len(got) != 8 {
 		t.Errorf("tasks: %v", got)
 	}
 	if left := one[string](t, super, `select string_agg(generation::text, ' ' order by generation) from auth.refresh_tokens`); left != "3 4 5" {

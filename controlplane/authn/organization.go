@@ -1,0 +1,345 @@
+package authn
+
+import (
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/json"
+	"net/http"
+	"strings"
+
+	"github.com/google/uuid"
+	"github.com/labstack/echo/v4"
+
+	"github.com/wayli-app/fluxbase/controlplane/gateway"
+)
+
+// The entry points for organizations. Who may do what is decided in them.
+const (
+	sqlOrgs             = `select fluxbase.orgs()`
+	sqlOrgGet           = `select fluxbase.org_get(p_org_id => $1)`
+	sqlOrgCreate        = `select fluxbase.org_create(p_org_id => $1, p_slug => $2, p_name => $3)`
+	sqlOrgUpdate        = `select fluxbase.org_update(p_org_id => $1, p_slug => $2, p_name => $3)`
+	sqlOrgDelete        = `select fluxbase.org_delete(p_org_id => $1)`
+	sqlOrgSetActive     = `select fluxbase.org_set_active(p_org_id => $1)`
+	sqlOrgMembers       = `select fluxbase.org_members(p_org_id => $1)`
+	sqlOrgMemberSetRole = `select fluxbase.org_member_set_role(p_org_id => $1, p_user_id => $2, p_role => $3)`
+	sqlOrgMemberRemove  = `select fluxbase.org_member_remove(p_org_id => $1, p_user_id => $2)`
+	sqlOrgLeave         = `select fluxbase.org_leave(p_org_id => $1)`
+	sqlOrgTransfer      = `select fluxbase.org_transfer(p_org_id => $1, p_user_id => $2)`
+	sqlOrgInvite        = `select fluxbase.org_invite(p_org_id => $1, p_id => $2, p_email => $3, p_role => $4, p_token_hash => $5)`
+	sqlOrgInvitations   = `select fluxbase.org_invitations(p_org_id => $1)`
+	sqlOrgInviteRevoke  = `select fluxbase.org_invitation_revoke(p_org_id => $1, p_id => $2)`
+	sqlMyInvitations    = `select fluxbase.my_org_invitations()`
+	sqlOrgInviteAccept  = `select fluxbase.org_invitation_accept(p_id => $1, p_token_hash => $2)`
+)
+
+// inviteTokenPrefix is what tokens of invitations begin with.
+const inviteTokenPrefix = "fb_invite_"
+
+var errInvalidOrganization = badRequest("validation_failed",
+	"A slug has up to 63 characters a-z, 0-9 and hyphens, and a name 1 to 200 characters")
+
+func (h *Handler) mountOrganizations(r Router, middleware ...echo.MiddlewareFunc) {
+	for _, route := range []struct {
+		method, path string
+		handle       sessionHandler
+	}{
+		{http.MethodGet, "/organizations", (*Handler).organizations},
+		{http.MethodPost, "/organizations", (*Handler).createOrganization},
+		{http.MethodPut, "/organizations/active", (*Handler).setActiveOrganization},
+		{http.MethodGet, "/organizations/invitations", (*Handler).myInvitations},
+		{http.MethodPost, "/organizations/invitations/accept", (*Handler).acceptInvitation},
+		{http.MethodGet, "/organizations/:org", (*Handler).organization},
+		{http.MethodPatch, "/organizations/:org", (*Handler).updateOrganization},
+		{http.MethodDelete, "/organizations/:org", (*Handler).deleteOrganization},
+		{http.MethodPost, "/organizations/:org/leave", (*Handler).leaveOrganization},
+		{http.MethodPost, "/organizations/:org/transfer", (*Handler).transferOrganization},
+		{http.MethodGet, "/organizations/:org/members", (*Handler).members},
+		{http.MethodPatch, "/organizations/:org/members/:user", (*Handler).setMemberRole},
+		{http.MethodDelete, "/organizations/:org/members/:user", (*Handler).removeMember},
+		{http.MethodGet, "/organizations/:org/invitations", (*Handler).invitations},
+		{http.MethodPost, "/organizations/:org/invitations", (*Handler).invite},
+		{http.MethodDelete, "/organizations/:org/invitations/:id", (*Handler).revokeInvitation},
+	} {
+		r.Add(route.method, route.path, h.signedIn(route.handle), middleware...)
+	}
+}
+
+// pathID is an id in the path in its one canonical form; any other text names nothing.
+func pathID(c echo.Context, name, missing string) ([]byte, error) {
+	given := c.Param(name)
+	id, err := uuid.Parse(given)
+	if err != nil || id.String() != given {
+		return nil, statusErrors[missing]
+	}
+	return []byte(given), nil
+}
+
+// bodyID is an id in the body.
+func bodyID(given, name string) ([]byte, error) {
+	id, err := uuid.Parse(given)
+	if err != nil || !strings.EqualFold(id.String(), given) {
+		return nil, badRequest("validation_failed", name+" must be a UUID")
+	}
+	return uuidArg(id), nil
+}
+
+// sessionHandler handles a request of a session; the caller is who asks.
+type sessionHandler func(h *Handler, c echo.Context, caller gateway.Caller) error
+
+// signedIn refuses whoever has no session before anything else of the request is looked at.
+func (h *Handler) signedIn(handle sessionHandler) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		caller, _, err := h.Gate.Session(c.Request(), h.Origin(c))
+		if err != nil {
+			return err
+		}
+		return handle(h, c, caller)
+	}
+}
+
+// pass calls an entry point and sends its result with the status; 204 has none.
+func (h *Handler) pass(c echo.Context, caller gateway.Caller, status int, sql string, args ...[]byte) error {
+	a, err := h.call(c, caller, sql, args...)
+	if err != nil {
+		return err
+	}
+	if status == http.StatusNoContent {
+		return c.NoContent(status)
+	}
+	writeRaw(c.Response(), status, a.Result)
+	return nil
+}
+
+// inOrganization is pass for a route whose path names the organization.
+func (h *Handler) inOrganization(c echo.Context, caller gateway.Caller, status int, sql string, args ...[]byte) error {
+	org, err := pathID(c, "org", "organization_not_found")
+	if err != nil {
+		return err
+	}
+	return h.pass(c, caller, status, sql, append([][]byte{org}, args...)...)
+}
+
+// organizations lists the organizations of the signed-in user.
+func (h *Handler) organizations(c echo.Context, caller gateway.Caller) error {
+	return h.pass(c, caller, http.StatusOK, sqlOrgs)
+}
+
+// organization is one of them.
+func (h *Handler) organization(c echo.Context, caller gateway.Caller) error {
+	return h.inOrganization(c, caller, http.StatusOK, sqlOrgGet)
+}
+
+type organizationBody struct {
+	Slug *string `json:"slug"`
+	Name *string `json:"name"`
+}
+
+func (h *Handler) readOrganization(c echo.Context) (b organizationBody, err error) {
+	err = readDocument(c, []string{"slug", "name"}, &b)
+	return b, err
+}
+
+// organizationError says what was wrong with slug or name.
+func organizationError(a *answer, err error) error {
+	if a != nil && a.Status == "validation_failed" {
+		return errInvalidOrganization
+	}
+	return err
+}
+
+// createOrganization makes an organization that the signed-in user owns.
+func (h *Handler) createOrganization(c echo.Context, caller gateway.Caller) error {
+	b, err := h.readOrganization(c)
+	if err != nil {
+		return err
+	}
+	a, err := h.call(c, caller, sqlOrgCreate, uuidArg(uuid.New()), optionalArg(text(b.Slug)), optionalArg(text(b.Name)))
+	if err != nil {
+		return organizationError(a, err)
+	}
+	writeRaw(c.Response(), http.StatusCreated, a.Result)
+	return nil
+}
+
+// updateOrganization changes slug or name.
+func (h *Handler) updateOrganization(c echo.Context, caller gateway.Caller) error {
+	org, err := pathID(c, "org", "organization_not_found")
+	if err != nil {
+		return err
+	}
+	b, err := h.readOrganization(c)
+	if err != nil {
+		return err
+	}
+	a, err := h.call(c, caller, sqlOrgUpdate, org, optionalArg(text(b.Slug)), optionalArg(text(b.Name)))
+	if err != nil {
+		return organizationError(a, err)
+	}
+	writeRaw(c.Response(), http.StatusOK, a.Result)
+	return nil
+}
+
+// deleteOrganization deletes an organization with its memberships, invitations and keys.
+func (h *Handler) deleteOrganization(c echo.Context, caller gateway.Caller) error {
+	return h.inOrganization(c, caller, http.StatusNoContent, sqlOrgDelete)
+}
+
+// setActiveOrganization sets the active organization of the session, or none. Policies follow at once; the next refresh
+// puts it into the access token.
+func (h *Handler) setActiveOrganization(c echo.Context, caller gateway.Caller) error {
+	var b struct {
+		OrganizationID *string `json:"organization_id"`
+	}
+	if err := readDocument(c, []string{"organization_id"}, &b); err != nil {
+		return err
+	}
+	var org []byte
+	if b.OrganizationID != nil {
+		var err error
+		if org, err = bodyID(*b.OrganizationID, "organization_id"); err != nil {
+			return err
+		}
+	}
+	return h.pass(c, caller, http.StatusNoContent, sqlOrgSetActive, org)
+}
+
+// members lists the members of an organization.
+func (h *Handler) members(c echo.Context, caller gateway.Caller) error {
+	return h.inOrganization(c, caller, http.StatusOK, sqlOrgMembers)
+}
+
+// setMemberRole changes the role of a member.
+func (h *Handler) setMemberRole(c echo.Context, caller gateway.Caller) error {
+	var b struct {
+		Role *string `json:"role"`
+	}
+	if err := readDocument(c, []string{"role"}, &b); err != nil {
+		return err
+	}
+	user, err := pathID(c, "user", "member_not_found")
+	if err != nil {
+		return err
+	}
+	return h.inOrganization(c, caller, http.StatusOK, sqlOrgMemberSetRole, user, []byte(text(b.Role)))
+}
+
+// removeMember removes a member, or the signed-in user.
+func (h *Handler) removeMember(c echo.Context, caller gateway.Caller) error {
+	user, err := pathID(c, "user", "member_not_found")
+	if err != nil {
+		return err
+	}
+	return h.inOrganization(c, caller, http.StatusNoContent, sqlOrgMemberRemove, user)
+}
+
+// leaveOrganization ends the membership of the signed-in user.
+func (h *Handler) leaveOrganization(c echo.Context, caller gateway.Caller) error {
+	return h.inOrganization(c, caller, http.StatusNoContent, sqlOrgLeave)
+}
+
+// transferOrganization makes another member owner in place of the signed-in one.
+func (h *Handler) transferOrganization(c echo.Context, caller gateway.Caller) error {
+	var b struct {
+		UserID *string `json:"user_id"`
+	}
+	if err := readDocument(c, []string{"user_id"}, &b); err != nil {
+		return err
+	}
+	user, err := bodyID(text(b.UserID), "user_id")
+	if err != nil {
+		return err
+	}
+	org, err := pathID(c, "org", "organization_not_found")
+	if err != nil {
+		return err
+	}
+	a, err := h.call(c, caller, sqlOrgTransfer, org, user)
+	switch {
+	case a != nil && a.Status == "validation_failed":
+		return badRequest("validation_failed", "The organization is yours already")
+	case err != nil:
+		return err
+	}
+	writeRaw(c.Response(), http.StatusOK, a.Result)
+	return nil
+}
+
+// invitations lists the open invitations of an organization.
+func (h *Handler) invitations(c echo.Context, caller gateway.Caller) error {
+	return h.inOrganization(c, caller, http.StatusOK, sqlOrgInvitations)
+}
+
+// invite invites an address. The answer holds the token, which is stored nowhere else.
+func (h *Handler) invite(c echo.Context, caller gateway.Caller) error {
+	var b struct {
+		Email *string `json:"email"`
+		Role  *string `json:"role"`
+	}
+	if err := readDocument(c, []string{"email", "role"}, &b); err != nil {
+		return err
+	}
+	org, err := pathID(c, "org", "organization_not_found")
+	if err != nil {
+		return err
+	}
+	token := newInviteToken()
+	hash := sha256.Sum256([]byte(token))
+	a, err := h.call(c, caller, sqlOrgInvite, org, uuidArg(uuid.New()), optionalArg(text(b.Email)), optionalArg(text(b.Role)), byteaArg(hash[:]))
+	if err != nil {
+		return err
+	}
+	var invitation map[string]any
+	if err := json.Unmarshal(a.Result, &invitation); err != nil {
+		return err
+	}
+	invitation["token"] = token
+	WriteJSON(c.Response(), http.StatusCreated, invitation)
+	return nil
+}
+
+// newInviteToken is 256 random bits as a text.
+func newInviteToken() string {
+	var random [32]byte
+	_, _ = rand.Read(random[:]) // it never fails
+	return inviteTokenPrefix + base64.RawURLEncoding.EncodeToString(random[:])
+}
+
+// revokeInvitation revokes an open invitation.
+func (h *Handler) revokeInvitation(c echo.Context, caller gateway.Caller) error {
+	id, err := pathID(c, "id", "invitation_not_found")
+	if err != nil {
+		return err
+	}
+	return h.inOrganization(c, caller, http.StatusNoContent, sqlOrgInviteRevoke, id)
+}
+
+// myInvitations lists the open invitations for the confirmed address of the signed-in user.
+func (h *Handler) myInvitations(c echo.Context, caller gateway.Caller) error {
+	return h.pass(c, caller, http.StatusOK, sqlMyInvitations)
+}
+
+// acceptInvitation makes the signed-in user a member: by the token of an invitation, or by the id of one that is for the
+// user's own confirmed address.
+func (h *Handler) acceptInvitation(c echo.Context, caller gateway.Caller) error {
+	var b struct {
+		Token *string `json:"token"`
+		ID    *string `json:"id"`
+	}
+	if err := readDocument(c, []string{"token", "id"}, &b); err != nil {
+		return err
+	}
+	if (text(b.Token) == "") == (text(b.ID) == "") {
+		return badRequest("validation_failed", "Send either the token or the id of the invitation")
+	}
+	if token := text(b.Token); token != "" {
+		hash := sha256.Sum256([]byte(token))
+		return h.pass(c, caller, http.StatusOK, sqlOrgInviteAccept, nil, byteaArg(hash[:]))
+	}
+	id, err := bodyID(text(b.ID), "id")
+	if err != nil {
+		return err
+	}
+	return h.pass(c, caller, http.StatusOK, sqlOrgInviteAccept, id, nil)
+}

@@ -1,0 +1,26 @@
+-- What must follow a membership, whoever changes it.  Tables: auth.memberships, auth.sessions, auth.organization_invitations.
+
+-- An invitation stands on the authority of who made it: without this, whoever is removed comes back with one of the own.
+create or replace function auth.memberships_lost()
+returns trigger language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
+as $$
+begin
+  update auth.organization_invitations i set revoked_at = now()
+  where i.org_id = old.org_id and i.invited_by = old.user_id and i.accepted_at is null and i.revoked_at is null;
+  if tg_op = 'DELETE' then
+    update auth.sessions s set org_id = null where s.user_id = old.user_id and s.org_id = old.org_id;
+  end if;
+  return null;
+end $$;
+revoke all on function auth.memberships_lost() from public;
+comment on function auth.memberships_lost() is
+  'Trigger: a changed or ended membership voids the open invitations of that member; an ended one is active in no session.';
+
+do $$
+begin
+  if not exists (select from pg_trigger g where g.tgrelid = 'auth.memberships'::regclass and g.tgname = 'memberships_lost') then
+    create trigger memberships_lost after delete or update of org_id, user_id, role on auth.memberships
+      for each row execute function auth.memberships_lost();
+    alter table auth.memberships enable always trigger memberships_lost;
+  end if;
+end $$;
