@@ -166,6 +166,7 @@ func TestDatabaseErrors(t *testing.T) {
 		{"GET", "/tasks?name=is.true", "", 400, "42804"},
 		{"GET", "/tasks?mood=eq.angry", "", 400, "22P02"},
 		{"GET", "/tasks?select=name::integer", "", 400, "22P02"},
+		{"GET", "/tasks?select=data-%3E%3Ea-%3Eb", "", 404, "42883"},
 		{"GET", "/secrets", "", 403, "42501"},
 		{"POST", "/secrets", `{"id":1}`, 403, "42501"},
 		{"PATCH", "/secrets", `{}`, 403, "42501"},

@@ -278,14 +278,11 @@ func field(s *scanner, what string) (f Field, err *Error) {
 			return f, errLimit(400, "steps of a JSON path", maxSteps)
 		}
 		if step.Key, step.Index = s.index(); !step.Index {
-			if step.Key, ok = s.name(); !ok {
+			if step.Key, ok = s.key(); !ok {
 				return f, s.fail(what, "key or index of a JSON path")
 			}
 		}
 		f.Path = append(f.Path, step)
-		if step.Text && strings.HasPrefix(s.text[s.pos:], "->") {
-			return f, s.fail(what, "the end of the JSON path behind ->>")
-		}
 	}
 	return f, nil
 }

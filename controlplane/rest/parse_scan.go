@@ -74,6 +74,24 @@ func (s *scanner) name() (name string, ok bool) {
 	return name, name != ""
 }
 
+// endsStep tells whether a step of a JSON path ends at a position: at the end, at a byte that means something
+// behind a path, or at the next arrow.
+func (s *scanner) endsStep(at int) bool {
+	return at >= len(s.text) || strings.IndexByte(".,>():", s.text[at]) >= 0 || strings.HasPrefix(s.text[at:], "->")
+}
+
+// key reads a key of a JSON path: a quoted one, or all bytes up to the end of the step.
+func (s *scanner) key() (key string, ok bool) {
+	if s.peek() == '"' {
+		return s.quoted()
+	}
+	start := s.pos
+	for !s.endsStep(s.pos) {
+		s.pos++
+	}
+	return s.text[start:s.pos], s.pos > start
+}
+
 // index reads an array index of a JSON path: digits, perhaps after a minus, that are the whole step.
 func (s *scanner) index() (digits string, ok bool) {
 	end := s.pos
@@ -84,7 +102,7 @@ func (s *scanner) index() (digits string, ok bool) {
 	for end < len(s.text) && s.text[end] >= '0' && s.text[end] <= '9' {
 		end++
 	}
-	if n := end - first; n == 0 || n > 9 || end < len(s.text) && nameBytes[s.text[end]] {
+	if n := end - first; n == 0 || n > 9 || !s.endsStep(end) {
 		return "", false
 	}
 	digits = s.text[s.pos:end]

@@ -42,7 +42,7 @@ func (p *selectParser) item(depth int) (item SelectItem, err *Error) {
 	if p.take('*') {
 		return SelectItem{Field: Field{Column: "*"}, Star: true}, nil
 	}
-	spread := p.takeString("...")
+	spread := p.takeString("...") || p.takeString("..")
 	if item.Field, err = field(&p.scanner, inSelect); err != nil {
 		return item, err
 	}

@@ -115,6 +115,9 @@ func (c *Catalog) Plan(r *Request) (*Plan, *Error) {
 		}
 		scope.of(p.relation)
 	}
+	if r.Action == Put && !p.relation.named(r.Where) {
+		return nil, errPutFilters()
+	}
 	if err := scope.resolve(&p.node, &r.Query); err != nil {
 		return nil, err
 	}

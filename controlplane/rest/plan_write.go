@@ -72,20 +72,10 @@ func (p *Plan) resolveConflict(names []string) *Error {
 	return nil
 }
 
-// put checks that the filters of a PUT name one row by its primary key, and that the body has the key.
+// put checks that the body of a PUT has the primary key, which its filters name.
 func (p *Plan) put() *Error {
-	key := p.relation.PrimaryKey
-	if len(key) == 0 || len(p.node.where) != len(key) {
-		return errPutFilters()
-	}
-	for _, name := range key {
+	for _, name := range p.relation.PrimaryKey {
 		column := p.relation.column(name)
-		filtered := func(c predicate) bool {
-			return c.Logic == Comparison && !c.Not && c.Operator == OpEqual && c.Quantifier == One && c.path == nil && c.place.Column == column
-		}
-		if !slices.ContainsFunc(p.node.where, filtered) {
-			return errPutFilters()
-		}
 		if !slices.Contains(p.parts[0].targets, column) {
 			return errPutPayload()
 		}
@@ -93,4 +83,16 @@ func (p *Plan) put() *Error {
 	}
 	p.prefer.Resolution = ResolutionMerge
 	return nil
+}
+
+// named tells whether filters name one row by its primary key: one "equal" for each column of it, and no more.
+func (r *Relation) named(where []Condition) bool {
+	for _, name := range r.PrimaryKey {
+		if !slices.ContainsFunc(where, func(c Condition) bool {
+			return c.Logic == Comparison && !c.Not && c.Operator == OpEqual && c.Quantifier == One && c.Path == nil && c.Column == name
+		}) {
+			return false
+		}
+	}
+	return len(where) > 0 && len(where) == len(r.PrimaryKey)
 }

@@ -80,6 +80,8 @@ func TestRead(t *testing.T) {
 		{"select=id&or=(data->>k.eq.1,tags->>0.eq.c)&order=id", oneThree, "0-1/*"},
 		{"select=id&order=data->k.nullslast,id.desc&limit=1", one, "0-0/*"},
 		{"select=data->k,doc->>k,t:tags->1,tags->0&id=eq.1", `[{"k":1,"k":"1","t":"b","tags":"a"}]`, "0-0/*"},
+		{"select=id&data->!@#k=is.null&id=eq.1", one, "0-0/*"},
+		{`select=data->"k",data->k-1,data->>1-k::int4&id=eq.1`, `[{"k":1,"k-1":null,"1-k":null}]`, "0-0/*"},
 		{"select=data->nothing->deeper,data->>k::int4&id=eq.1", `[{"deeper":null,"k":1}]`, "0-0/*"},
 		{"select=id&order=id.desc&limit=1", three, "0-0/*"},
 		{"select=id&order=id&limit=1&offset=1", two, "1-1/*"},

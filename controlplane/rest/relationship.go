@@ -16,6 +16,9 @@ const (
 	manyToMany cardinality = "many-to-many"
 )
 
+// rank is the order in which candidates are listed.
+var rank = map[cardinality]int{oneToMany: 1, manyToOne: 2, oneToOne: 3, manyToMany: 4}
+
 // relationship is a way from the rows of one relation to those of another.
 type relationship struct {
 	cardinality cardinality
@@ -67,9 +70,10 @@ func (c *Catalog) relate() {
 // sortRelationships puts the relationships into an order that depends on their content alone.
 func (c *Catalog) sortRelationships() {
 	for _, r := range c.relations {
-		slices.SortFunc(r.relationships, func(a, b *relationship) int {
+		slices.SortStableFunc(r.relationships, func(a, b *relationship) int {
 			return cmp.Or(cmp.Compare(a.target.Schema, b.target.Schema), cmp.Compare(a.target.Name, b.target.Name),
-				cmp.Compare(a.cardinality, b.cardinality), cmp.Compare(a.hint(), b.hint()), cmp.Compare(a.constraint, b.constraint))
+				cmp.Compare(rank[a.cardinality], rank[b.cardinality]), cmp.Compare(a.hint(), b.hint()),
+				cmp.Compare(a.constraint, b.constraint), cmp.Compare(a.constraintTo, b.constraintTo))
 		})
 	}
 }
@@ -158,7 +162,7 @@ func (r *relationship) means(name, hint string) bool {
 	case r.self() && hint != "":
 		return name == r.target.Name && !r.outgoing && len(r.columns) == 1 && hint == r.columns[0].to.Name
 	case r.self():
-		return name == r.target.Name && !r.outgoing || byColumn
+		return name == r.target.Name && !r.outgoing || r.outgoing && len(r.columns) == 1 && name == r.columns[0].from.Name
 	case hint != "":
 		return name == r.target.Name && r.hinted(hint)
 	default:
@@ -174,6 +178,9 @@ func (r *Relation) relationship(schema, name, hint string) (*relationship, *Erro
 			fitting = append(fitting, rel)
 		}
 	}
+	if len(fitting) > 1 && r.isView() {
+		fitting = preferTables(fitting, name)
+	}
 	switch len(fitting) {
 	case 0:
 		return nil, errRelationship(schema, r.Name, name, hint)
@@ -181,6 +188,16 @@ func (r *Relation) relationship(schema, name, hint string) (*relationship, *Erro
 		return fitting[0], nil
 	}
 	return nil, errAmbiguous(r.Name, name, fitting)
+}
+
+// preferTables leaves, of relationships that a column of a view means, those to tables if there are any: the view
+// itself may show the same rows.
+func preferTables(list []*relationship, name string) []*relationship {
+	view := func(r *relationship) bool { return r.target.isView() && r.target.Name != name }
+	if tables := slices.DeleteFunc(slices.Clone(list), view); len(tables) > 0 {
+		return tables
+	}
+	return list
 }
 
 // relationshipDescription is a candidate as an error lists it.

@@ -146,8 +146,7 @@ func (b *builder) place(n *node, p *place) {
 			b.sql("::pg_catalog.int4")
 			continue
 		}
-		b.bind([]byte(step.Key))
-		b.sql("::pg_catalog.text")
+		b.bind([]byte(step.Key)) // PostgreSQL takes it for text
 	}
 	b.sql(")")
 }

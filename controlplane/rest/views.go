@@ -4,6 +4,7 @@ import (
 	_ "embed"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strconv"
 )
 
@@ -47,8 +48,8 @@ type tableColumn struct {
 // showing is an exposed relation as far as it shows columns of one table.
 type showing struct {
 	*Relation
-	columns map[int]*Column // by their numbers in the table
-	itself  bool            // it is the table
+	columns map[int][]*Column // by their numbers in the table
+	itself  bool              // it is the table
 }
 
 // relateViews adds the relationships in which views take part: a view that shows the columns of a foreign
@@ -68,24 +69,21 @@ func (c *Catalog) relateViews(document []byte) error {
 		if relation == nil {
 			continue // made since the catalog was read
 		}
-		byTable := map[uint32]map[int]*Column{}
+		numbers := make(map[string]int, len(r.Columns))
 		for text, name := range r.Columns {
-			number, err := strconv.Atoi(text)
-			position, ok := relation.index[name]
-			if err != nil || !ok {
-				continue
-			}
-			at, ok := follow(origins, tableColumn{r.OID, number})
+			numbers[name], _ = strconv.Atoi(text) // 0 is no column's number
+		}
+		byTable := map[uint32]map[int][]*Column{}
+		for i := range relation.Columns {
+			column := &relation.Columns[i]
+			at, ok := follow(origins, tableColumn{r.OID, numbers[column.Name]})
 			if !ok {
 				continue
 			}
 			if byTable[at.table] == nil {
-				byTable[at.table] = map[int]*Column{}
+				byTable[at.table] = map[int][]*Column{}
 			}
-			// Of two columns that show the same one, the first counts.
-			if other := byTable[at.table][at.number]; other == nil || relation.index[other.Name] > position {
-				byTable[at.table][at.number] = &relation.Columns[position]
-			}
+			byTable[at.table][at.number] = append(byTable[at.table][at.number], column)
 		}
 		for table, columns := range byTable {
 			shown[table] = append(shown[table], showing{relation, columns, table == r.OID})
@@ -124,7 +122,10 @@ func relateShown(shown map[uint32][]showing, keys []viewKey) {
 		byTable[k.Table] = append(byTable[k.Table], k)
 		for _, from := range shown[k.Table] {
 			for _, to := range shown[k.Foreign] {
-				if r := k.between(from, to); r != nil && !(from.itself && to.itself) {
+				if from.itself && to.itself {
+					continue
+				}
+				for _, r := range k.between(from, to) {
 					r.origin.relationships = append(r.origin.relationships, r)
 					r.target.relationships = append(r.target.relationships, r.reverse())
 				}
@@ -142,40 +143,50 @@ func relateShown(shown map[uint32][]showing, keys []viewKey) {
 	}
 }
 
-// relateThrough makes the many-to-many relationships from what a references to what b references. The
-// junction is the table, or views of it where it is not exposed.
+// relateThrough makes the many-to-many relationships from what a references to what b references, through
+// each relation that shows the columns of both.
 func relateThrough(shown map[uint32][]showing, junctions []showing, a, b *viewKey) {
-	tableIsExposed := false
 	for _, j := range junctions {
-		tableIsExposed = tableIsExposed || j.itself
-	}
-	for _, j := range junctions {
-		if tableIsExposed && !j.itself {
-			continue
-		}
 		for _, origin := range shown[a.Foreign] {
 			for _, target := range shown[b.Foreign] {
-				back, forth := a.between(j, origin), b.between(j, target)
-				if back != nil && forth != nil && !(j.itself && origin.itself && target.itself) {
-					back.target.relationships = append(back.target.relationships, through(back, forth))
+				if j.itself && origin.itself && target.itself {
+					continue
+				}
+				for _, back := range a.between(j, origin) {
+					for _, forth := range b.between(j, target) {
+						back.target.relationships = append(back.target.relationships, through(back, forth))
+					}
 				}
 			}
 		}
 	}
 }
 
-// between makes the relationship of a key between two relations; nil when one does not show its columns.
-func (k *viewKey) between(from, to showing) *relationship {
-	r := &relationship{cardinality: manyToOne, origin: from.Relation, target: to.Relation, constraint: k.Name, outgoing: true}
-	if k.Unique {
-		r.cardinality = oneToOne
-	}
+// between makes the relationships of a key between two relations: none when one does not show its columns,
+// several when one shows a column more than once.
+func (k *viewKey) between(from, to showing) []*relationship {
+	choices := [][]pair{nil}
 	for i := range k.Columns {
-		p := pair{from.columns[k.Columns[i]], to.columns[k.References[i]]}
-		if p.from == nil || p.to == nil {
-			return nil
+		var longer [][]pair
+		for _, pairs := range choices {
+			for _, f := range from.columns[k.Columns[i]] {
+				for _, t := range to.columns[k.References[i]] {
+					longer = append(longer, append(slices.Clone(pairs), pair{f, t}))
+				}
+			}
 		}
-		r.columns = append(r.columns, p)
+		choices = longer[:min(len(longer), maxChoices)]
 	}
-	return r
+	list := make([]*relationship, len(choices))
+	for i, pairs := range choices {
+		list[i] = &relationship{cardinality: manyToOne, origin: from.Relation, target: to.Relation, constraint: k.Name,
+			columns: pairs, outgoing: true}
+		if k.Unique {
+			list[i].cardinality = oneToOne
+		}
+	}
+	return list
 }
+
+// maxChoices is the greatest number of relationships that one key makes between two relations.
+const maxChoices = 16

@@ -34,6 +34,10 @@ func TestEmbedViews(t *testing.T) {
 		create materialized view public.staff as select id, name as "odd }name", boss_id from public.people;
 		create view public.task_people_twice as select tp.* from public.task_people tp cross join generate_series(1, 2);
 		create view public.task_roles as select d.task_id, d.note, g as n from public.task_details d cross join generate_series(1, 2) g;
+		create view public.trips_twice as select id, from_id as a, from_id as b from public.trips;
+		create table hidden.jobs (id integer primary key, parent_id integer references hidden.jobs);
+		create view public.jobs as select * from hidden.jobs;
+		insert into hidden.jobs values (1, null), (2, 1);
 		create table hidden.owners (id integer primary key, name text);
 		create table hidden.pets (id integer primary key, owner_id integer references hidden.owners, name text);
 		create table hidden.owner_pets (owner_id integer references hidden.owners, pet_id integer references hidden.pets, primary key (owner_id, pet_id));
@@ -44,7 +48,7 @@ func TestEmbedViews(t *testing.T) {
 		insert into hidden.pets values (1, 1, 'Rex'), (2, null, 'Tom');
 		insert into hidden.owner_pets values (2, 1);
 		grant select on public.task_list, public.project_list, public.project_titles, public.staff, public.task_people_twice,
-			public.task_roles, public.owners, public.pets, public.owner_pets to authenticated`)
+			public.task_roles, public.owners, public.pets, public.owner_pets, public.trips_twice, public.jobs to authenticated`)
 	if err := f.Cache.Reload(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -53,15 +57,17 @@ func TestEmbedViews(t *testing.T) {
 		status int
 		want   string
 	}{
-		{"/open_tasks?select=id,people(name),task_details(note)&id=eq.2", 200, `[{"id":2,"people":[{"name":"Bob"}],"task_details":null}]`},
+		{"/open_tasks?select=id,people!task_people(name),task_details(note)&id=eq.2", 200, `[{"id":2,"people":[{"name":"Bob"}],"task_details":null}]`},
 		{"/task_list?select=nr,projects(name)&nr=eq.3", 200, `[{"nr":3,"projects":{"name":"two"}}]`},
 		{"/task_list?select=nr,project_list(title),project_titles(id)&nr=eq.3", 200, `[{"nr":3,"project_list":{"title":"TWO"},"project_titles":{"id":2}}]`},
 		{"/tasks?select=id,project_titles!inner(title)&project_titles.title=eq.TWO", 200, `[{"id":3,"project_titles":{"title":"TWO"}}]`},
 		{"/projects?select=name,task_list(nr)&id=eq.2", 200, `[{"name":"two","task_list":[{"nr":3}]}]`},
-		{"/people?select=name,task_list(nr)&id=eq.1", 200, `[{"name":"Ann","task_list":[{"nr":1}]}]`},
+		{"/people?select=name,task_list!task_people(nr)&id=eq.1", 200, `[{"name":"Ann","task_list":[{"nr":1}]}]`},
 		{`/staff?select=n:"odd }name",boss:boss_id(name),staff(id)&id=eq.2`, 200, `[{"n":"Bob","boss":{"name":"Ann"},"staff":[{"id":4}]}]`},
-		// the table is the junction, its view is not another one
-		{"/tasks?select=id,people(name)&id=eq.2", 200, `[{"id":2,"people":[{"name":"Bob"}]}]`},
+		// a view of a junction is another one
+		{"/tasks?select=id,people(name)&id=eq.2", 300, ""},
+		{"/tasks?select=id,people!task_people(name)&id=eq.2", 200, `[{"id":2,"people":[{"name":"Bob"}]}]`},
+		{"/tasks?select=id,people!task_people_twice(name)&id=eq.2", 200, `[{"id":2,"people":[{"name":"Bob"}, ` + "\n" + ` {"name":"Bob"}]}]`},
 		{"/tasks?select=id,projects(name)&id=eq.3", 200, `[{"id":3,"projects":{"name":"two"}}]`},
 		{"/tasks?select=id,tasks_project_id_fkey(name),project_id(id)&id=eq.3", 200, `[{"id":3,"tasks_project_id_fkey":{"name":"two"},"project_id":{"id":2}}]`},
 		{"/tasks?select=id,task_people_twice(role)&id=eq.2", 200, `[{"id":2,"task_people_twice":[{"role":"lead"}, ` + "\n" + ` {"role":"lead"}]}]`},
@@ -72,6 +78,11 @@ func TestEmbedViews(t *testing.T) {
 		{"/owners?select=name,pets!owner_pets(name)&id=eq.2", 200, `[{"name":"Bob","pets":[{"name":"Rex"}]}]`},
 		{"/owners?select=name,pets(name)&id=eq.2", 300, ""},
 		{"/project_list?select=pid,shows(id)", 400, ""},
+		{"/trips_twice?select=id,places!a(name),x:places!b(name)&id=eq.2", 200, `[{"id":2,"places":{"name":"Oslo"},"x":{"name":"Oslo"}}]`},
+		{"/trips_twice?select=id,places(name)&id=eq.2", 300, ""},
+		{"/places?select=name,trips_twice!b(id)&id=eq.2", 200, `[{"name":"Oslo","trips_twice":[{"id":2}]}]`},
+		{"/jobs?select=id,parent_id(id),children:jobs!parent_id(id)&order=id", 200,
+			`[{"id":1,"parent_id":null,"children":[{"id":2}]}, ` + "\n" + ` {"id":2,"parent_id":{"id":1},"children":[]}]`},
 	} {
 		w := f.do(t, "GET", escapeQuery(c.path), "")
 		if w.Code != c.status || c.want != "" && w.Body.String() != c.want {
