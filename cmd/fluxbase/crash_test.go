@@ -41,7 +41,8 @@ func startServe(t *testing.T, c *pgtest.PrivateCluster, database string) string 
 	cmd := exec.Command(self, "serve")
 	cmd.Dir = t.TempDir() // no fluxbase.yaml there
 	cmd.Env = append(os.Environ(), asCommand+"=1", "FLUXBASE_SERVER_LISTEN="+address,
-		"FLUXBASE_AUTH_JWT_SECRET="+rand.Text()+rand.Text(), "FLUXBASE_LOGGING_LEVEL=error")
+		"FLUXBASE_AUTH_JWT_SECRET="+rand.Text()+rand.Text(),
+		"FLUXBASE_SERVER_TLS_TERMINATED_BY_PROXY=true", "FLUXBASE_SERVER_TRUSTED_PROXIES=192.0.2.1", "FLUXBASE_LOGGING_LEVEL=error")
 	for login, variable := range map[string]string{"api": "URL", "service": "SERVICE_URL", "server": "SERVER_URL"} {
 		dsn, err := postgres.WithUser(c.SuperuserURL(database), "fluxbase_"+login, "crash-password-of-"+login)
 		if err != nil {

@@ -40,7 +40,11 @@ func newServeCommand() *cobra.Command {
 				fmt.Fprintf(command.ErrOrStderr(), "fluxbase: warning: %s\n", warning)
 			}
 			options.ready = func(address string) error {
-				_, err := fmt.Fprintf(command.OutOrStdout(), "fluxbase: serving http://%s\n", address)
+				scheme := "http"
+				if cfg.Server.TLS.Enabled {
+					scheme = "https"
+				}
+				_, err := fmt.Fprintf(command.OutOrStdout(), "fluxbase: serving %s://%s\n", scheme, address)
 				return err
 			}
 			return serveWith(command.Context(), cfg, command.ErrOrStderr(), options)

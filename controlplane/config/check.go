@@ -5,17 +5,17 @@ import (
 	"fmt"
 	"net"
 	"strconv"
+	"time"
 )
 
-// ErrTLSNotReady says that HTTPS is wanted and can't be served yet.
-var ErrTLSNotReady = errors.New("server.tls.enabled is true, and this version does not serve HTTPS yet; " +
-	"end TLS in a proxy before the server and set it to false")
+// ErrPlainHTTP says that the server would talk to its clients in clear text.
+var ErrPlainHTTP = errors.New("production mode needs TLS: set server.tls.enabled with cert_file and key_file; or, when a proxy " +
+	"before the server ends TLS, set server.tls.terminated_by_proxy to true and name the proxy in server.trusted_proxies")
 
-// ServeError is why a server must not start with this configuration although it is valid: an option that protects
-// is switched on and not acted on yet. Nil when it may start.
+// ServeError is why a server must not start with this configuration although it is valid. Nil when it may start.
 func (c *Config) ServeError() error {
-	if c.Server.TLS.Enabled {
-		return ErrTLSNotReady
+	if c.Mode == Production && !c.Server.TLS.Enabled && !c.Server.TLS.TerminatedByProxy {
+		return ErrPlainHTTP
 	}
 	return nil
 }
@@ -46,14 +46,34 @@ func (r *resolver) derive() {
 	r.deriveListen()
 	r.deriveURLs()
 	r.checkEncryptionKeys()
+	r.checkTLS()
+}
+
+// checkTLS makes sure that what is said about TLS fits together.
+func (r *resolver) checkTLS() {
+	const prefix = "server.tls."
+	if !r.valid(prefix+"enabled", prefix+"cert_file", prefix+"key_file", prefix+"terminated_by_proxy", prefix+"redirect_listen",
+		prefix+"redirect_host", prefix+"hsts_max_age", prefix+"hsts_include_subdomains", prefix+"hsts_preload", "server.trusted_proxies") {
+		return
+	}
 	tls := r.config.Server.TLS
-	if r.valid("server.tls.enabled", "server.tls.cert_file", "server.tls.key_file") && tls.Enabled {
-		if tls.CertFile == "" {
-			r.refuse("server.tls.cert_file", "is missing, and server.tls.enabled is true", "")
-		}
-		if tls.KeyFile == "" {
-			r.refuse("server.tls.key_file", "is missing, and server.tls.enabled is true", "")
-		}
+	if tls.Enabled && tls.CertFile == "" {
+		r.refuse(prefix+"cert_file", "is missing, and server.tls.enabled is true", "")
+	}
+	if tls.Enabled && tls.KeyFile == "" {
+		r.refuse(prefix+"key_file", "is missing, and server.tls.enabled is true", "")
+	}
+	if tls.TerminatedByProxy && len(r.config.Server.TrustedProxies) == 0 {
+		r.refuse(prefix+"terminated_by_proxy", "is true, and server.trusted_proxies is empty", "name the addresses of the proxy there")
+	}
+	if tls.RedirectListen != "" && !tls.Enabled {
+		r.refuse(prefix+"redirect_listen", "is set, and server.tls.enabled is not true", "")
+	}
+	if host, _, _ := net.SplitHostPort(tls.RedirectHost); tls.RedirectListen != "" && host == "" {
+		r.refuse(prefix+"redirect_host", "names no host, and server.tls.redirect_listen is set", "for example: api.example.com:443")
+	}
+	if tls.HSTSPreload && (!tls.HSTSIncludeSubdomains || tls.HSTSMaxAge < 365*24*time.Hour) {
+		r.refuse(prefix+"hsts_preload", "needs server.tls.hsts_include_subdomains, and server.tls.hsts_max_age of a year or more", "")
 	}
 }
 

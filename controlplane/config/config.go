@@ -2,6 +2,7 @@ package config
 
 import (
 	"log/slog"
+	"net/netip"
 	"runtime"
 	"time"
 )
@@ -40,14 +41,65 @@ type Server struct {
 	IdleTimeout       time.Duration
 	MaxHeaderBytes    int64
 	MaxBodyBytes      int64
-	TLS               TLS
+	MaxURLBytes       int64
+
+	MaxConnectionsPerAddress int            // 0 = no limit
+	TrustedProxies           []netip.Prefix // whose word about a client's address is believed
+	AddressHeader            AddressHeader  // where they say it
+
+	TLS     TLS
+	CORS    CORS
+	Headers Headers
 }
 
-// TLS is the certificate that the listener presents.
+// AddressHeader is the header in which proxies say whom they speak for.
+type AddressHeader string
+
+const (
+	ForwardedForHeader AddressHeader = "X-Forwarded-For"
+	ForwardedHeader    AddressHeader = "Forwarded" // RFC 7239
+)
+
+// TLSVersion is a version of the protocol.
+type TLSVersion string
+
+const (
+	TLS12 TLSVersion = "1.2"
+	TLS13 TLSVersion = "1.3"
+)
+
+// TLS is how connections are encrypted.
 type TLS struct {
-	Enabled  bool
-	CertFile string
-	KeyFile  string
+	Enabled           bool
+	CertFile          string
+	KeyFile           string
+	MinVersion        TLSVersion
+	TerminatedByProxy bool
+	RedirectListen    string // host:port of the listener that redirects; empty without
+	RedirectHost      string // host:port to redirect to
+
+	HSTSMaxAge            time.Duration // 0 = no header
+	HSTSIncludeSubdomains bool
+	HSTSPreload           bool
+}
+
+// CORS is what pages of other origins may do.
+type CORS struct {
+	AllowedOrigins   []string // scheme://host[:port], as browsers write it
+	AllowedHeaders   []string // beside those that are always allowed
+	ExposedHeaders   []string // beside those that are always exposed
+	AllowCredentials bool
+	MaxAge           time.Duration
+}
+
+// Headers are the values of the headers that protect browsers; [HeaderOff] leaves one out.
+type Headers struct {
+	ContentSecurityPolicy     string
+	FrameOptions              string
+	ReferrerPolicy            string
+	PermissionsPolicy         string
+	CrossOriginOpenerPolicy   string
+	CrossOriginResourcePolicy string
 }
 
 // Pooler is what stands between the server and PostgreSQL.

@@ -2,6 +2,7 @@ package config
 
 import (
 	"log/slog"
+	"net/netip"
 	"time"
 )
 
@@ -29,7 +30,7 @@ func options() []option {
 			"Strictness as a whole. `development` changes the defaults that say so below and lets a database password be the name of its user."),
 	}
 	for _, section := range [][]option{
-		serverOptions(), databaseOptions(), authOptions(), restOptions(), rateLimitingOptions(), loggingOptions(), monitoringOptions(),
+		serverOptions(), tlsOptions(), corsOptions(), headerOptions(), databaseOptions(), authOptions(), restOptions(), rateLimitingOptions(), loggingOptions(), monitoringOptions(),
 	} {
 		table = append(table, section...)
 	}
@@ -58,12 +59,14 @@ func serverOptions() []option {
 			"Largest header of a request."),
 		entry("server.max_body_bytes", size(1<<10, 1<<30), func(c *Config) *int64 { return &c.Server.MaxBodyBytes }, "10MB",
 			"Largest body of a request."),
-		entry("server.tls.enabled", boolean(), func(c *Config) *bool { return &c.Server.TLS.Enabled }, "false",
-			"Serve HTTPS. Until this works, `true` keeps the server from starting: it never serves plain HTTP in its place."),
-		entry("server.tls.cert_file", textKind("path"), func(c *Config) *string { return &c.Server.TLS.CertFile }, "",
-			"Certificate chain, PEM.", pending),
-		entry("server.tls.key_file", textKind("path"), func(c *Config) *string { return &c.Server.TLS.KeyFile }, "",
-			"Private key of the certificate, PEM.", pending),
+		entry("server.max_url_bytes", size(1<<10, 64<<10), func(c *Config) *int64 { return &c.Server.MaxURLBytes }, "16kB",
+			"Longest path and query of a request."),
+		entry("server.max_connections_per_address", integer(0, 1_000_000), func(c *Config) *int { return &c.Server.MaxConnectionsPerAddress }, "1000",
+			"Most connections of one address at a time, IPv6 by /64; trusted proxies are not counted. 0 is no limit."),
+		entry("server.trusted_proxies", networks(), func(c *Config) *[]netip.Prefix { return &c.Server.TrustedProxies }, "",
+			"Addresses and networks whose word about the client's address is believed. Without any, it is that of the connection."),
+		entry("server.trusted_proxy_header", oneOf(ForwardedForHeader, ForwardedHeader), func(c *Config) *AddressHeader { return &c.Server.AddressHeader },
+			"X-Forwarded-For", "The header in which they say it; the other one is not read."),
 	}
 }
 

@@ -29,7 +29,6 @@ func (s *Server) health(c echo.Context) error {
 // readyz says whether requests can be served: the database answers, carries this release and finds itself in order.
 // Why it is not ready is in the log.
 func (s *Server) readyz(c echo.Context) error {
-	c.Response().Header().Set("Cache-Control", "no-store")
 	if s.draining.Load() {
 		authn.WriteJSON(c.Response(), http.StatusServiceUnavailable, healthBody{"stopping"})
 		return nil

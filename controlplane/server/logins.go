@@ -2,8 +2,10 @@ package server
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
+	"net/netip"
 	"strings"
 
 	"github.com/jackc/pgx/v5"
@@ -128,10 +130,34 @@ func (s *Server) connect(ctx context.Context, key string, url config.URL) (*pgx.
 	if err != nil {
 		return nil, fmt.Errorf("%s cannot be read", key)
 	}
+	if host, ok := verified(c); !ok {
+		s.plain.Do(func() {
+			s.log.Warn("nobody checks who the database is: add sslmode=verify-full to its URL", "option", key, "host", host)
+		})
+	}
 	c.DefaultQueryExecMode = pgx.QueryExecModeExec
 	conn, err := pgx.ConnectConfig(ctx, c)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", key, err)
 	}
 	return conn, nil
+}
+
+// verified reports whether everybody whom the configuration may connect to is on this machine or shows a certificate
+// for their name; host is one who is neither.
+func verified(c *pgx.ConnConfig) (host string, ok bool) {
+	check := func(host string, t *tls.Config) bool {
+		address, err := netip.ParseAddr(host)
+		local := strings.HasPrefix(host, "/") || strings.HasPrefix(host, "@") || host == "localhost" || err == nil && address.Unmap().IsLoopback()
+		return local || t != nil && !t.InsecureSkipVerify
+	}
+	if !check(c.Host, c.TLSConfig) {
+		return c.Host, false
+	}
+	for _, f := range c.Fallbacks {
+		if !check(f.Host, f.TLSConfig) {
+			return f.Host, false
+		}
+	}
+	return "", true
 }

@@ -11,6 +11,8 @@ import (
 
 	"github.com/labstack/echo/v4"
 
+	"github.com/wayli-app/fluxbase/controlplane/config"
+	"github.com/wayli-app/fluxbase/controlplane/guard"
 	"github.com/wayli-app/fluxbase/controlplane/logging"
 )
 
@@ -18,7 +20,7 @@ import (
 func TestPanic(t *testing.T) {
 	t.Parallel()
 	var log bytes.Buffer
-	s := &Server{log: logging.New(&log, nil, "json"), clock: time.Now}
+	s := &Server{log: logging.New(&log, nil, "json"), clock: time.Now, guard: guard.New(guard.Options{Server: config.Server{MaxURLBytes: 1 << 10}})}
 	e := echo.New()
 	e.HTTPErrorHandler = s.fail
 	e.Use(s.observe)

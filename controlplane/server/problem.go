@@ -112,7 +112,7 @@ func (s *Server) fail(err error, c echo.Context) {
 			slog.String("route", c.Path()), slog.Int("status", e.Status))...)
 	}
 	if !c.Response().Committed {
-		s.answer(c, e)
+		s.answer(c.Response(), c.Request(), e)
 	}
 }
 
@@ -128,17 +128,16 @@ func details(err error) []slog.Attr {
 }
 
 // answer sends an error in the form of the API whose path was asked for.
-func (s *Server) answer(c echo.Context, e *authn.Error) {
-	path := c.Request().URL.Path
+func (s *Server) answer(w http.ResponseWriter, r *http.Request, e *authn.Error) {
+	path := r.URL.Path
 	switch {
 	case below(path, authPrefixes):
-		c.Response().Header().Set("Cache-Control", "no-store")
-		e.Write(c.Response(), c.Request())
+		e.Write(w, r)
 	case below(path, dataPrefixes):
-		writeDataError(c.Response(), e)
+		writeDataError(w, e)
 	default:
-		e.WriteHeaders(c.Response().Header())
-		authn.WriteJSON(c.Response(), e.Status, struct {
+		e.WriteHeaders(w.Header())
+		authn.WriteJSON(w, e.Status, struct {
 			Code    string `json:"code"`
 			Message string `json:"message"`
 		}{e.Code, e.Message})

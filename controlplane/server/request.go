@@ -5,7 +5,6 @@ import (
 	"crypto/rand"
 	"log/slog"
 	"net/http"
-	"net/netip"
 	"runtime/debug"
 	"time"
 
@@ -13,35 +12,36 @@ import (
 
 	"github.com/wayli-app/fluxbase/controlplane/authn"
 	"github.com/wayli-app/fluxbase/controlplane/gateway"
+	"github.com/wayli-app/fluxbase/controlplane/guard"
 	"github.com/wayli-app/fluxbase/controlplane/logging"
 )
 
 const requestIDHeader = "X-Request-Id"
 
-// prepare gives every request its id and every answer the headers that all of them have. An id that a client sent is
-// not read.
+// prepare gives every request its id and puts the guard before the routes. An id that a client sent is not read.
 func (s *Server) prepare(next http.Handler) http.Handler {
+	guarded := s.guard.Handler(next)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h := w.Header()
 		h.Set(requestIDHeader, rand.Text())
-		h.Set("X-Content-Type-Options", "nosniff")
 		if s.draining.Load() {
 			h.Set("Connection", "close")
 		}
-		next.ServeHTTP(w, r)
+		guarded.ServeHTTP(w, r)
 	})
+}
+
+// refuseRequest answers a request that the guard keeps from the routes.
+func (s *Server) refuseRequest(w http.ResponseWriter, r *http.Request, why *guard.Refusal) {
+	s.answer(w, r, &authn.Error{Status: why.Status, Code: why.Code, Message: why.Message})
 }
 
 // requestID is the id that prepare gave the request.
 func requestID(c echo.Context) string { return c.Response().Header().Get(requestIDHeader) }
 
-// origin is what we know of a request ourselves. The address is that of the peer of the TCP connection.
-func origin(c echo.Context) authn.Origin {
-	o := authn.Origin{RequestID: requestID(c)}
-	if peer, err := netip.ParseAddrPort(c.Request().RemoteAddr); err == nil {
-		o.IP = peer.Addr().Unmap().WithZone("")
-	}
-	return o
+// origin is what we know of a request ourselves.
+func (s *Server) origin(c echo.Context) authn.Origin {
+	return authn.Origin{RequestID: requestID(c), IP: s.guard.Client(c.Request())}
 }
 
 // observe logs a request at level debug and turns a panic into an answer. Neither the query nor a header nor the body
@@ -75,7 +75,7 @@ func (s *Server) recovered(c echo.Context, cause any) {
 	if c.Response().Committed {
 		panic(http.ErrAbortHandler)
 	}
-	s.answer(c, errUnexpected)
+	s.answer(c.Response(), c.Request(), errUnexpected)
 }
 
 // withRequestID makes what is logged with the request's context carry its id.

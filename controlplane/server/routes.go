@@ -27,7 +27,7 @@ func (s *Server) routes() http.Handler {
 	e.Use(s.observe)
 
 	for _, prefix := range authPrefixes {
-		s.auth.Mount(e.Group(prefix), noStore, withRequestID)
+		s.auth.Mount(e.Group(prefix), withRequestID)
 	}
 	for _, prefix := range dataPrefixes {
 		e.Match(dataMethods, prefix+"/:name", s.serveTable)
@@ -37,14 +37,6 @@ func (s *Server) routes() http.Handler {
 	e.GET("/readyz", s.readyz)
 	e.GET("/.well-known/security.txt", s.securityText)
 	return s.prepare(e)
-}
-
-// noStore keeps tokens and personal data out of caches.
-func noStore(next echo.HandlerFunc) echo.HandlerFunc {
-	return func(c echo.Context) error {
-		c.Response().Header().Set("Cache-Control", "no-store")
-		return next(c)
-	}
 }
 
 func (s *Server) serveTable(c echo.Context) error {
@@ -60,7 +52,7 @@ func (s *Server) serveData(c echo.Context, serve func(w http.ResponseWriter, r *
 	if !ok {
 		return errNotFound
 	}
-	caller, err := s.gate.Caller(c.Request(), origin(c))
+	caller, err := s.gate.Caller(c.Request(), s.origin(c))
 	if err != nil {
 		return err
 	}

@@ -17,6 +17,7 @@ import (
 	"github.com/wayli-app/fluxbase/controlplane/authn"
 	"github.com/wayli-app/fluxbase/controlplane/config"
 	"github.com/wayli-app/fluxbase/controlplane/gateway"
+	"github.com/wayli-app/fluxbase/controlplane/guard"
 	"github.com/wayli-app/fluxbase/controlplane/password"
 	"github.com/wayli-app/fluxbase/controlplane/rest"
 	"github.com/wayli-app/fluxbase/controlplane/token"
@@ -38,28 +39,31 @@ type Options struct {
 
 // Server is one running server. Its methods may be called from several goroutines.
 type Server struct {
-	config  *config.Config
-	files   fs.FS
-	log     *slog.Logger
-	clock   func() time.Time
-	gateway *gateway.Gateway
-	hasher  *password.Hasher
-	gate    *authn.Gate
-	auth    *authn.Handler
-	catalog *rest.Cache
-	data    *rest.Handler
-	handler http.Handler
+	config      *config.Config
+	files       fs.FS
+	log         *slog.Logger
+	clock       func() time.Time
+	gateway     *gateway.Gateway
+	hasher      *password.Hasher
+	gate        *authn.Gate
+	auth        *authn.Handler
+	catalog     *rest.Cache
+	data        *rest.Handler
+	guard       *guard.Guard
+	certificate *guard.Certificate // nil without TLS
+	handler     http.Handler
 
 	codes    codes
 	settings atomic.Pointer[settings]
 	ready    readiness
 	draining atomic.Bool
 	closing  sync.Once
+	plain    sync.Once // the warning about the database
 }
 
 // New checks the database and opens everything that a server needs; [Server.Close] ends it. It refuses
 //
-//   - a configuration that asks for a protection which is not there yet;
+//   - a configuration that would have clients come without TLS in production ([config.ErrPlainHTTP]);
 //   - a login that is a superuser, has BYPASSRLS, owns a table that would be served, or may become more than it should:
 //     the error holds the statements that mend it (see [ErrPrivilegedLogin]);
 //   - a database whose installation is not that of this build ([install.ErrNotReady]; the error names the command);
@@ -77,6 +81,12 @@ func New(ctx context.Context, o Options) (*Server, error) {
 	}
 	if err := o.Config.ServeError(); err != nil {
 		return nil, err
+	}
+	if tls := o.Config.Server.TLS; tls.Enabled {
+		var err error
+		if s.certificate, err = guard.LoadCertificate(tls.CertFile, tls.KeyFile, s.log); err != nil {
+			return nil, err
+		}
 	}
 	if err := s.checkDatabase(ctx, o.AllowPrivilegedLogins); err != nil {
 		return nil, err
@@ -121,6 +131,7 @@ func (s *Server) open(ctx context.Context, o Options) (err error) {
 	if err := s.openData(ctx); err != nil {
 		return err
 	}
+	s.guard = guard.New(guard.Options{Server: s.config.Server, Refuse: s.refuseRequest})
 	s.handler = s.routes()
 	return nil
 }
@@ -164,7 +175,7 @@ func (s *Server) openAuth(version string) error {
 		Hasher:   s.hasher,
 		Policy:   func(password, email string) []authn.Violation { return s.settings.Load().violations(password, email) },
 		Settings: func() authn.Settings { return s.settings.Load().auth },
-		Origin:   origin,
+		Origin:   s.origin,
 		Version:  version,
 	})
 	return nil
@@ -236,29 +247,14 @@ const drainTime = 300 * time.Millisecond
 // Serve serves on a listener until ctx ends, then finishes the requests in flight and closes the pools. It returns nil
 // after an orderly end, and an error when requests had to be cut after shutdown_timeout.
 func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
-	c := s.config.Server
-	web := &http.Server{
-		Handler:           s.handler,
-		ReadTimeout:       c.ReadTimeout,
-		ReadHeaderTimeout: c.ReadHeaderTimeout,
-		WriteTimeout:      c.WriteTimeout,
-		IdleTimeout:       c.IdleTimeout,
-		MaxHeaderBytes:    int(c.MaxHeaderBytes),
-		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelWarn),
-	}
 	background, stop := context.WithCancel(context.WithoutCancel(ctx))
 	var tasks sync.WaitGroup
 	tasks.Go(func() { s.follow(background) })
 	tasks.Go(func() { s.keepHouse(background) })
-
-	served := make(chan error, 1)
-	go func() { served <- web.Serve(listener) }()
-	var err error
-	select {
-	case err = <-served:
-	case <-ctx.Done():
-		err = s.shutDown(context.WithoutCancel(ctx), web, listener)
+	if s.certificate != nil {
+		tasks.Go(func() { s.certificate.Follow(background, certificateInterval) })
 	}
+	err := s.serveUntil(ctx, listener)
 	stop()
 	tasks.Wait()
 	closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
@@ -266,6 +262,67 @@ func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
 	s.Close(closing)
 	return err
 }
+
+// serveUntil runs the listeners.
+func (s *Server) serveUntil(ctx context.Context, listener net.Listener) error {
+	served := make(chan error, 2)
+	web := s.web(s.handler)
+	if address := s.config.Server.TLS.RedirectListen; address != "" {
+		second, err := new(net.ListenConfig).Listen(ctx, "tcp", address)
+		if err != nil {
+			_ = listener.Close()
+			return fmt.Errorf("server.tls.redirect_listen: %w", err)
+		}
+		redirect := s.web(guard.Redirect(s.config.Server))
+		defer redirect.Close() //nolint:errcheck // its answers are written at once
+		s.log.Info("redirecting", "listen", second.Addr().String(), "to", s.config.Server.TLS.RedirectHost)
+		go func() { served <- redirect.Serve(s.limited(second)) }()
+	}
+	go func() {
+		if s.certificate == nil {
+			served <- web.Serve(s.limited(listener))
+			return
+		}
+		web.TLSConfig = s.certificate.TLS(s.config.Server.TLS.MinVersion)
+		served <- web.ServeTLS(s.limited(listener), "", "")
+	}()
+	select {
+	case err := <-served:
+		_ = web.Close()
+		return err
+	case <-ctx.Done():
+		return s.shutDown(context.WithoutCancel(ctx), web, listener)
+	}
+}
+
+// certificateInterval is how often the files of the certificate are looked at.
+const certificateInterval = 2 * time.Second
+
+// limited is a listener with the limit on connections.
+func (s *Server) limited(l net.Listener) net.Listener {
+	c := s.config.Server
+	return guard.Limit(l, c.MaxConnectionsPerAddress, guard.Proxies{Networks: c.TrustedProxies, Header: c.AddressHeader})
+}
+
+// web is an HTTP server with the configured limits; none of net/http's defaults, which are no limits, stays.
+func (s *Server) web(handler http.Handler) *http.Server {
+	c := s.config.Server
+	return &http.Server{
+		Handler:           handler,
+		ReadTimeout:       c.ReadTimeout,
+		ReadHeaderTimeout: c.ReadHeaderTimeout,
+		WriteTimeout:      c.WriteTimeout,
+		IdleTimeout:       c.IdleTimeout,
+		MaxHeaderBytes:    int(c.MaxHeaderBytes),
+		HTTP2:             &http.HTTP2Config{MaxConcurrentStreams: maxStreams},
+		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelWarn),
+
+		DisableGeneralOptionsHandler: true, // its answer to "OPTIONS *" has none of our headers
+	}
+}
+
+// maxStreams is how many requests one HTTP/2 connection may have open.
+const maxStreams = 100
 
 // shutDown ends serving. New connections are refused at once; those that are open may finish what they have sent.
 func (s *Server) shutDown(ctx context.Context, web *http.Server, listener net.Listener) error {

@@ -1,0 +1,13 @@
+// Package guard protects the HTTP side before a request reaches a route, and every answer on its way out.
+//
+// Promises:
+//
+//   - [Guard.Handler] puts the same protective headers on every answer that is ours, errors included. Only what
+//     net/http answers by itself to a request that it cannot read has none.
+//   - Other origins are let in by an exact list; a page whose origin is "null" never is.
+//   - No fact about a client comes from the client: [Proxies.Client] believes a header only when a listed proxy sent it.
+//   - [Certificate] serves the new files as soon as they are whole, and the old ones until then.
+//
+// Everything is made once from the configuration; nothing here is changed afterwards, so all of it is safe for
+// concurrent use. Per request there is no parsing of configuration and no joining of texts.
+package guard

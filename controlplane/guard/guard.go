@@ -1,0 +1,79 @@
+package guard
+
+import (
+	"net/http"
+	"net/netip"
+
+	"github.com/wayli-app/fluxbase/controlplane/config"
+)
+
+// Refusal is why a request reaches no route.
+type Refusal struct {
+	Status  int
+	Code    string
+	Message string
+}
+
+// The refusals of [Guard.Handler].
+var (
+	refusedURL = &Refusal{http.StatusRequestURITooLong, "uri_too_long", "The path or the query is too long"}
+	// A proxy that looks at the method would let pass what another one then does.
+	refusedOverride = &Refusal{http.StatusBadRequest, "method_override", "The method of a request cannot be overridden by a header"}
+	refusedOrigin   = &Refusal{http.StatusForbidden, "origin_not_allowed", "Pages of this origin may not call this API"}
+)
+
+// Options of a Guard.
+type Options struct {
+	Server config.Server
+	// Refuse answers a request that reaches no route. The headers that all answers have are set already.
+	Refuse func(w http.ResponseWriter, r *http.Request, why *Refusal)
+}
+
+// Guard stands before the routes.
+type Guard struct {
+	headers headerSet
+	cors    *cors
+	proxies Proxies
+	maxURL  int
+	refuse  func(w http.ResponseWriter, r *http.Request, why *Refusal)
+}
+
+// New makes a guard.
+func New(o Options) *Guard {
+	return &Guard{
+		headers: protective(o.Server),
+		cors:    newCORS(o.Server.CORS),
+		proxies: Proxies{o.Server.TrustedProxies, o.Server.AddressHeader},
+		maxURL:  int(o.Server.MaxURLBytes),
+		refuse:  o.Refuse,
+	}
+}
+
+// Client is the address of the client; see [Proxies.Client].
+func (g *Guard) Client(r *http.Request) netip.Addr { return g.proxies.Client(r) }
+
+// Handler puts the guard before next.
+func (g *Guard) Handler(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		h := w.Header()
+		g.headers.write(h)
+		done, refused := g.cors.answer(h, r)
+		switch {
+		case refused:
+			g.refuse(w, r, refusedOrigin)
+		case done:
+			w.WriteHeader(http.StatusNoContent)
+		case len(r.RequestURI) > g.maxURL:
+			g.refuse(w, r, refusedURL)
+		case overridden(r.Header):
+			g.refuse(w, r, refusedOverride)
+		default:
+			next.ServeHTTP(w, r)
+		}
+	})
+}
+
+// overridden reports whether a request asks to be taken for one of another method.
+func overridden(h http.Header) bool {
+	return h["X-Http-Method-Override"] != nil || h["X-Http-Method"] != nil || h["X-Method-Override"] != nil
+}
