@@ -3,6 +3,7 @@ package guard_test
 import (
 	"net/http"
 	"net/netip"
+	"strings"
 	"testing"
 
 	"github.com/wayli-app/fluxbase/controlplane/config"
@@ -33,7 +34,8 @@ func TestClient(t *testing.T) {
 		"one hop":                   {list, trusted, "10.0.0.1:1", []string{"203.0.113.9"}, "203.0.113.9"},
 		"from the right":            {list, trusted, "10.0.0.1:1", []string{"1.1.1.1, 203.0.113.9"}, "203.0.113.9"},
 		"through two":               {list, trusted, "10.0.0.1:1", []string{"1.1.1.1, 203.0.113.9, 10.2.3.4"}, "203.0.113.9"},
-		"in two lines":              {list, trusted, "10.0.0.1:1", []string{"1.1.1.1,203.0.113.9", "10.2.3.4"}, "203.0.113.9"},
+		"in two lines":              {list, trusted, "10.0.0.1:1", []string{"1.1.1.1", "203.0.113.9, 10.2.3.4"}, "203.0.113.9"},
+		"too many hops":             {list, trusted, "10.0.0.1:1", []string{"203.0.113.9" + strings.Repeat(", 10.2.3.4", 40)}, "10.2.3.4"},
 		"all trusted":               {list, trusted, "10.0.0.1:1", []string{"10.9.9.9, 10.2.3.4"}, "10.9.9.9"},
 		"no header":                 {list, trusted, "10.0.0.1:1", nil, "10.0.0.1"},
 		"empty":                     {list, trusted, "10.0.0.1:1", []string{""}, "10.0.0.1"},
