@@ -7,11 +7,8 @@ import (
 	"unicode/utf8"
 )
 
-// The two refusals of a body in PostgREST's words.
-const (
-	messageJSON = "Empty or invalid json"
-	messageKeys = "All object keys must match"
-)
+// messageKeys is the refusal of an array that is not made of objects with the same keys, in PostgREST's words.
+const messageKeys = "All object keys must match"
 
 // decodePayload reads a JSON document that is an object or an array of objects, and re-encodes it. It is
 // stricter than encoding/json, because PostgreSQL is going to read the text a second time and both must
@@ -82,7 +79,9 @@ func (d *decoder) rows(parts *partition) {
 	for d.err == nil {
 		d.blanks()
 		if d.peek() != '{' {
-			d.fail("expecting an object")
+			if d.value(2); d.err == nil {
+				d.err = errBody(messageKeys, "")
+			}
 			return
 		}
 		start := len(d.out)
@@ -417,7 +416,7 @@ func (d *decoder) blanks() {
 // fail keeps the first failure and ends reading.
 func (d *decoder) fail(why string) {
 	if d.err == nil {
-		d.err = errBody(messageJSON, fmt.Sprintf("%s at byte %d", why, d.pos+1))
+		d.err = errJSON(fmt.Sprintf("%s at byte %d", why, d.pos+1))
 	}
 	d.pos = len(d.src)
 }

@@ -18,6 +18,12 @@ type Error struct {
 	// details are Details that are no text, in JSON.
 	details json.RawMessage
 
+	// reason says more than PostgREST tells: for logs and tests.
+	reason string
+
+	// contentRange is the Content-Range header of a 416 (RFC 9110 section 15.5.17).
+	contentRange string
+
 	// allow is the Allow header of a 405 (RFC 9110 section 15.5.6).
 	allow string
 
@@ -25,8 +31,14 @@ type Error struct {
 	stale bool
 }
 
-// Error returns the code and the message.
-func (e *Error) Error() string { return e.Code + ": " + e.Message }
+// Error returns the code and the message, and the reason where there is one.
+func (e *Error) Error() string {
+	text := e.Code + ": " + e.Message
+	if e.reason != "" {
+		text += " (" + e.reason + ")"
+	}
+	return text
+}
 
 // errSyntax reports a query parameter that cannot be parsed; column counts from 1.
 func errSyntax(what, text string, column int, details string) *Error {
@@ -51,6 +63,11 @@ func errLimit(status int, what string, limit int64) *Error {
 // errBody reports a request body that is not what the action needs.
 func errBody(message, details string) *Error {
 	return &Error{Status: http.StatusBadRequest, Code: "PGRST102", Message: message, Details: details}
+}
+
+// errJSON reports a request body that is no JSON, or none of the kind that is needed.
+func errJSON(reason string) *Error {
+	return &Error{Status: http.StatusBadRequest, Code: "PGRST102", Message: "Empty or invalid json", reason: reason}
 }
 
 // errRange reports a limit or offset that no result can satisfy.
@@ -81,7 +98,9 @@ func errMaxAffectedCall() *Error {
 
 // errOffset reports an offset beyond the last row.
 func errOffset(offset, rows int64) *Error {
-	return errRange(fmt.Sprintf("An offset of %d was requested, but there are only %d rows.", offset, rows))
+	err := errRange(fmt.Sprintf("An offset of %d was requested, but there are only %d rows.", offset, rows))
+	err.contentRange = fmt.Sprintf("*/%d", rows)
+	return err
 }
 
 // errPutFilters reports a PUT whose filters do not name one row by its primary key.

@@ -32,7 +32,7 @@ func TestUpsert(t *testing.T) {
 		{"PUT", "/projects?id=eq.5&select=name", `{"id":5,"name":"cinq"}`, []string{representation, "Accept: application/vnd.pgrst.object+json"}, 200, `{"name":"cinq"}`, ""},
 		{"PUT", "/projects?id=eq.5", `{"id":6,"name":"six"}`, nil, 400, `{"code":"PGRST115","message":"Payload values do not match URL in primary key column(s)","details":null,"hint":null}`, ""},
 		{"PUT", "/task_people?task_id=eq.3&person_id=eq.3&select=role", `{"person_id":3,"task_id":3,"role":"new"}`, prefer("return=representation"), 201, `[{"role":"new"}]`, ""},
-		{"PUT", "/tasks?id=eq.1", ``, nil, 400, `{"code":"PGRST102","message":"Empty or invalid json","details":"expecting an object or an array of objects at byte 1","hint":null}`, ""},
+		{"PUT", "/tasks?id=eq.1", ``, nil, 400, `{"code":"PGRST102","message":"Empty or invalid json","details":null,"hint":null}`, ""},
 	} {
 		f.exchange(t, c)
 	}
@@ -66,8 +66,8 @@ func TestBodies(t *testing.T) {
 			`[{"name":"unnamed","size":2}]`, "*/*"},
 		{"POST", "/projects", "id,name\n", as("text/csv"), 201, `[]`, "*/*"},
 		{"POST", "/projects", "id,name\n1\n", as("text/csv"), 400, `{"code":"PGRST102","message":"All lines must have same number of fields","details":null,"hint":null}`, ""},
-		{"POST", "/projects", "id,id\n1,2\n", as("text/csv"), 400, `{"code":"PGRST102","message":"Empty or invalid json","details":"a key stands twice in one object at byte 16","hint":null}`, ""},
-		{"POST", "/projects", "id,name\n1,\xff\n", as("text/csv"), 400, `{"code":"PGRST102","message":"Empty or invalid json","details":"invalid UTF-8 at byte 20","hint":null}`, ""},
+		{"POST", "/projects", "id,id\n1,2\n", as("text/csv"), 400, `{"code":"PGRST102","message":"Empty or invalid json","details":null,"hint":null}`, ""},
+		{"POST", "/projects", "id,name\n1,\xff\n", as("text/csv"), 400, `{"code":"PGRST102","message":"Empty or invalid json","details":null,"hint":null}`, ""},
 		{"POST", "/projects", "id=20&name=a+b%26%C3%BC", as("application/x-www-form-urlencoded"), 201, `[{"id":20,"name":"a b&ü"}]`, "*/*"},
 		{"POST", "/rpc/add", "a=1&b=5", as("application/x-www-form-urlencoded"), 200, `6`, "0-0/*"},
 		{"POST", "/rpc/take_json", `[1, {"a" : "ü"}]`, nil, 200, `[1,{"a":"ü"}]`, "0-0/*"},

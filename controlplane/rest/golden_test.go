@@ -90,6 +90,9 @@ func TestErrors(t *testing.T) {
 			continue
 		}
 		fmt.Fprintf(&out, "%s\n%d %s %s\n", lines[i], err.Status, err.Code, err.Message)
+		if err.reason != "" {
+			fmt.Fprintf(&out, "reason: %s\n", err.reason)
+		}
 		if err.Details != "" {
 			fmt.Fprintf(&out, "details: %s\n", err.Details)
 		}

@@ -104,7 +104,7 @@ func (h *Handler) readBody(w http.ResponseWriter, r *http.Request) ([]byte, *Err
 	case errors.As(err, &tooLarge):
 		return nil, errLimit(http.StatusRequestEntityTooLarge, "body", h.Limits.Body)
 	case err != nil:
-		return nil, errBody(messageJSON, "the body could not be read")
+		return nil, errJSON("the body could not be read")
 	}
 	return body, nil
 }

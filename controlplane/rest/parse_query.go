@@ -231,7 +231,7 @@ func parseCount(key, value string) (int64, *Error) {
 	case n < 0 && key == "limit":
 		return 0, errRange("Limit should be greater than or equal to zero.")
 	case n < 0:
-		return 0, errRange("Offset should be greater than or equal to zero.")
+		return 0, nil // as in PostgREST
 	}
 	return n, nil
 }

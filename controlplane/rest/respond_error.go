@@ -70,6 +70,9 @@ func (e *Error) write(w http.ResponseWriter, head bool) {
 	header := w.Header()
 	header.Set("Content-Type", contentTypeJSON)
 	header.Set("Content-Length", strconv.Itoa(len(text)))
+	if e.contentRange != "" {
+		header.Set("Content-Range", e.contentRange)
+	}
 	if e.allow != "" {
 		header.Set("Allow", e.allow)
 	}
