@@ -14,6 +14,7 @@ type Catalog struct {
 	routines  map[qualifiedName][]*Routine
 	types     map[string]string // name as a client may write it -> SQL
 	foreign   foreignCode
+	timezones map[string]bool
 }
 
 // qualifiedName is a schema and a name in it.

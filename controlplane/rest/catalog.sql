@@ -11,9 +11,7 @@ with exposed as (
 ),
 types as not materialized (
   select t.oid, t.typname, t.typtype, t.typrelid,
-         -- quote_ident quotes keywords, and what is one (json, since 16) depends on the version; behind a dot none is
-         pg_catalog.quote_ident(n.nspname) || '.' || case when t.typname ~ '^[a-z_][a-z0-9_]*$' then t.typname
-           else pg_catalog.quote_ident(t.typname) end as sql,
+         pg_catalog.quote_ident(n.nspname) || '.' || pg_catalog.quote_ident(t.typname) as sql,
          n.nspname
   from pg_catalog.pg_type t
   join pg_catalog.pg_namespace n on n.oid = t.typnamespace
@@ -142,6 +140,8 @@ select pg_catalog.json_build_object(
                  coalesce(f.proargmodes[u.position] in ('i', 'b', 'v'), true) as input
           from pg_catalog.unnest(f.argtypes) with ordinality u (type, position)) m) i
       join types t on t.oid = i.type) a),
+  'timezones', (
+    select pg_catalog.json_agg(z.name order by z.name) from pg_catalog.pg_timezone_names z),
   'types', (
     -- what a column may be cast to; the reg* types are left out because their output names other objects
     select pg_catalog.json_agg(pg_catalog.json_build_object(

@@ -3,6 +3,7 @@ package rest
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"slices"
 	"testing"
 )
@@ -16,8 +17,20 @@ func TestCatalogDocument(t *testing.T) {
 	if err := f.super.QueryRow(t.Context(), catalogSQL, exposed).Scan(&text); err != nil {
 		t.Fatal(err)
 	}
-	var doc map[string][]map[string]any
-	if err := json.Unmarshal([]byte(text), &doc); err != nil {
+	var all map[string]json.RawMessage
+	if err := json.Unmarshal([]byte(text), &all); err != nil {
+		t.Fatal(err)
+	}
+	doc := map[string][]map[string]any{}
+	for _, part := range []string{"relations", "functions", "types"} {
+		var list []map[string]any
+		if err := json.Unmarshal(all[part], &list); err != nil {
+			t.Fatal(err)
+		}
+		doc[part] = list
+	}
+	if !bytes.Contains(all["timezones"], []byte(`"America/Los_Angeles"`)) {
+		err := errors.New("the time zones are missing")
 		t.Fatal(err)
 	}
 	kept := []string{"text", "int4", "int8", "numeric", "mood", "timestamptz", "_text"}
@@ -25,7 +38,7 @@ func TestCatalogDocument(t *testing.T) {
 		return !slices.Contains(kept, d["name"].(string))
 	})
 	var out bytes.Buffer
-	out.WriteString("{")
+	out.WriteString("{\n\"timezones\": [\"America/Los_Angeles\"],")
 	for i, part := range []string{"relations", "functions", "types"} {
 		if i > 0 {
 			out.WriteString(",")

@@ -113,6 +113,9 @@ func TestInjection(t *testing.T) {
 		{"json body", func(s string) Input {
 			return Input{Method: "POST", Target: Function, Name: "take_json", Body: []byte(`["` + s + `"]`)}
 		}, "x"},
+		{"timezone", func(s string) Input {
+			return Input{Method: "GET", Name: "tasks", Header: http.Header{"Prefer": {"timezone=" + s}}}
+		}, "America/Los_Angeles"},
 		{"columns", func(s string) Input {
 			return Input{Method: "POST", Name: "tasks", Body: []byte("{}"), RawQuery: "columns=" + url.QueryEscape(s)}
 		}, "id"},
@@ -209,13 +212,13 @@ var token = regexp.MustCompile(`E?'[^']*'|"(?:[^"]|"")*"|[A-Za-z_][A-Za-z0-9_]*|
 
 // vocabulary are the tokens that the builder itself writes.
 var vocabulary = func() map[string]bool {
-	set := map[string]bool{`E', \n '`: true, "'fluxbase: rows '": true, "'null'": true, "'['": true, "']'": true, "'[]'": true, "'}'": true, "'1'": true, `E'\n'`: true, "'2'": true, "'0'": true, "'{}'": true}
+	set := map[string]bool{`E', \n '`: true, "'fluxbase: rows '": true, "'TimeZone'": true, "'null'": true, "'['": true, "']'": true, "'[]'": true, "'}'": true, "'1'": true, `E'\n'`: true, "'2'": true, "'0'": true, "'{}'": true}
 	for _, word := range strings.Fields(`select from as t r w b a j v o where and or not is null true false unknown = <> < > <= >= | - :
 		, . ( ) * any like ilike order by asc desc nulls first last limit offset with insert into update set delete returning lateral variadic
 		coalesce pg_catalog json_agg count text string_agg max to_json json_to_record json_to_recordset json_array_elements 0
 		case when then else end int4 json_build_array to_jsonb default distinct all f materialized union
 		~ @ & to_tsvector to_tsquery plainto_tsquery phraseto_tsquery websearch_to_tsquery regconfig
-		left join on row_to_json nullif json json_strip_nulls concat substr length conflict do nothing excluded`) {
+		left join on row_to_json nullif json json_strip_nulls set_config concat substr length conflict do nothing excluded`) {
 		set[word] = true
 	}
 	return set

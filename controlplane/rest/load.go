@@ -116,7 +116,8 @@ type catalogDocument struct {
 		} `json:"arguments"`
 		Columns []columnDocument `json:"columns"`
 	} `json:"functions"`
-	Types []struct {
+	Timezones []string `json:"timezones"`
+	Types     []struct {
 		Name    string `json:"name"`
 		Display string `json:"display"`
 		SQL     string `json:"sql"`
@@ -171,6 +172,10 @@ func NewCatalog(schemas []string, document []byte) (*Catalog, error) {
 		}
 		name := qualifiedName{d.Schema, d.Name}
 		c.routines[name] = append(c.routines[name], r)
+	}
+	c.timezones = make(map[string]bool, len(doc.Timezones))
+	for _, name := range doc.Timezones {
+		c.timezones[name] = true
 	}
 	for _, t := range doc.Types {
 		// The first wins: types of pg_catalog come first, and a name of several schemas means the first.

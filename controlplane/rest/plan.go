@@ -100,6 +100,12 @@ func (c *Catalog) Plan(r *Request) (*Plan, *Error) {
 		return nil, err
 	}
 	p := &Plan{action: r.Action, head: r.Head, media: r.Media, prefer: r.Prefer, payload: r.Payload}
+	if zone := r.Prefer.Timezone; zone != "" && !c.timezones[zone] {
+		if r.Prefer.Handling == HandlingStrict {
+			return nil, errPreferences([]string{"timezone=" + zone})
+		}
+		p.prefer.Timezone = ""
+	}
 	p.volatile = c.foreign.mayRun(r.Action, qualifiedName{schema, r.Name})
 	resolver := resolver{catalog: c, schema: schema, maxRows: r.MaxRows, writes: r.Action != Read && r.Action != Call}
 	scope := scope{resolver: &resolver, root: true, name: r.Name}

@@ -55,6 +55,9 @@ type Preferences struct {
 	// Count asks for the number of all rows, limit and offset aside. PostgreSQL's estimates would tell
 	// of rows that the caller may not see, so planned and estimated counts are exact ones, too.
 	Count bool
+	// Timezone is the time zone in which times are written; empty is the session's. One that PostgreSQL does
+	// not know is ignored, or refused with HandlingStrict.
+	Timezone string
 	// MaxAffected is the greatest number of rows that may be written; it binds with HandlingStrict alone.
 	MaxAffected *int64
 }
@@ -106,6 +109,12 @@ func (p *Preferences) add(one string) bool {
 	case "count=exact", "count=planned", "count=estimated":
 		p.Count = true
 	default:
+		if zone, ok := strings.CutPrefix(one, "timezone="); ok && zone != "" {
+			if p.Timezone == "" {
+				p.Timezone = zone
+			}
+			return true
+		}
 		text, ok := strings.CutPrefix(one, "max-affected=")
 		n, err := strconv.ParseInt(text, 10, 64)
 		if !ok || err != nil || n < 0 {
@@ -154,6 +163,9 @@ func (p *Preferences) applied(a Action) string {
 		list = append(list, "count=exact")
 	}
 	list = append(list, appliedHandling[p.Handling])
+	if p.Timezone != "" {
+		list = append(list, "timezone="+p.Timezone)
+	}
 	if p.MaxAffected != nil && (a == Update || a == Delete || a == Call) {
 		list = append(list, "max-affected="+strconv.FormatInt(*p.MaxAffected, 10))
 	}

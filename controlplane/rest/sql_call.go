@@ -53,6 +53,7 @@ func (b *builder) scalar(p *Plan) {
 	}
 	b.rows(&p.node)
 	b.sql(") r")
+	b.timezone(p)
 }
 
 // composite builds a call whose result is a row or an array of rows, which select, filters, order

@@ -66,6 +66,17 @@ func (b *builder) body(p *Plan, one bool, source func()) {
 	b.orderBy(n)
 	b.rows(n)
 	b.sql(") r")
+	b.timezone(p)
+}
+
+// timezone appends the condition that sets the time zone in which times are written, for the transaction. It depends on
+// no row, so PostgreSQL looks at it before it reads the first one.
+func (b *builder) timezone(p *Plan) {
+	if p.prefer.Timezone != "" {
+		b.sql(" where (select pg_catalog.set_config('TimeZone', ")
+		b.bind([]byte(p.prefer.Timezone))
+		b.sql(", true)) is not null")
+	}
 }
 
 // aggregate appends the expression that makes a body of the rows r, which hold texts j or are rows as

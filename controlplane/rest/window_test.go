@@ -197,3 +197,32 @@ func TestLocation(t *testing.T) {
 		t.Errorf("%v", w.Header())
 	}
 }
+
+// TestTimezone sees in which time zone times are written, and that it is forgotten afterwards.
+func TestTimezone(t *testing.T) {
+	t.Parallel()
+	f := setup(t)
+	f.exec(t, `create function public.moment() returns timestamptz language sql stable return timestamptz '2026-01-02 03:04:05+00';
+		create function public.moments() returns setof public.tasks language sql volatile as $$ update public.tasks set name = name where id = 1 returning * $$`)
+	if err := f.Cache.Reload(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	const here, there = `"2026-01-02T03:04:05+00:00"`, `"2026-01-01T19:04:05-08:00"`
+	for _, c := range []struct{ prefer, method, path, body, want, applied string }{
+		{"timezone=America/Los_Angeles", "GET", "/tasks?select=due&id=eq.1", "", `[{"due":` + there + `}]`, "timezone=America/Los_Angeles"},
+		{"", "GET", "/tasks?select=due&id=eq.1", "", `[{"due":` + here + `}]`, ""},
+		{"handling=strict, timezone=America/Los_Angeles", "GET", "/tasks?select=d:due&id=eq.1", "", `[{"d":` + there + `}]`, "handling=strict, timezone=America/Los_Angeles"},
+		{"timezone=Nowhere", "GET", "/tasks?select=due&id=eq.1", "", `[{"due":` + here + `}]`, ""},
+		{"timezone=America/Los_Angeles", "GET", "/projects?select=tasks(due)&tasks.id=eq.1&id=eq.1", "", `[{"tasks":[{"due":` + there + `}]}]`, "timezone=America/Los_Angeles"},
+		{"timezone=America/Los_Angeles", "GET", "/rpc/moment", "", there, "timezone=America/Los_Angeles"},
+		{"timezone=America/Los_Angeles", "POST", "/rpc/moments?select=due", "{}", `[{"due":` + there + `}]`, "timezone=America/Los_Angeles"},
+		{"return=representation, timezone=America/Los_Angeles", "PATCH", "/tasks?select=due&id=eq.1", `{"name":"x"}`, `[{"due":` + there + `}]`,
+			"return=representation, timezone=America/Los_Angeles"},
+		{"return=representation", "PATCH", "/tasks?select=due&id=eq.1", `{"name":"x"}`, `[{"due":` + here + `}]`, "return=representation"},
+	} {
+		w := f.do(t, c.method, c.path, c.body, "Prefer: "+c.prefer)
+		if w.Body.String() != c.want || w.Header().Get("Preference-Applied") != c.applied {
+			t.Errorf("%s %s %s: %d %s %q", c.prefer, c.method, c.path, w.Code, w.Body, w.Header().Get("Preference-Applied"))
+		}
+	}
+}
