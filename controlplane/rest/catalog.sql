@@ -11,7 +11,9 @@ with exposed as (
 ),
 types as not materialized (
   select t.oid, t.typname, t.typtype, t.typrelid,
-         pg_catalog.quote_ident(n.nspname) || '.' || pg_catalog.quote_ident(t.typname) as sql,
+         -- quote_ident quotes keywords, and what is one (json, since 16) depends on the version; behind a dot none is
+         pg_catalog.quote_ident(n.nspname) || '.' || case when t.typname ~ '^[a-z_][a-z0-9_]*$' then t.typname
+           else pg_catalog.quote_ident(t.typname) end as sql,
          n.nspname
   from pg_catalog.pg_type t
   join pg_catalog.pg_namespace n on n.oid = t.typnamespace
