@@ -264,6 +264,10 @@ set local lock_timeout = '5s';
 --*/}}
 --{{"\n"}}{{ template "policy/assertions.sql" . }}
 --{{/*
+\ir policy/policy_lock.sql
+--*/}}
+--{{"\n"}}{{ template "policy/policy_lock.sql" . }}
+--{{/*
 \ir admin/housekeeping.sql
 --*/}}
 --{{"\n"}}{{ template "admin/housekeeping.sql" . }}
