@@ -13,7 +13,8 @@ const messageKeys = "All object keys must match"
 // decodePayload reads a JSON document that is an object or an array of objects, and re-encodes it. It is
 // stricter than encoding/json, because PostgreSQL is going to read the text a second time and both must
 // understand it alike: exactly one document, valid UTF-8, no lone surrogate, no U+0000, no key twice in
-// one object at any depth. Numbers keep their text.
+// a row. What lies inside a value PostgreSQL alone reads, so there a key may stand twice. Numbers keep
+// their text.
 //
 // Without columns all objects must have the same keys. With columns only those keys count, and an object
 // may lack some: with defaults it then goes into a part of its own kind.
@@ -24,7 +25,7 @@ func decodePayload(src []byte, nesting int, columns []string, defaults bool) (Pa
 	d.blanks()
 	switch d.peek() {
 	case '{':
-		keys := d.object(1)
+		keys := d.object(1, true)
 		parts.add(&d, 0, keys)
 	case '[':
 		p.List = true
@@ -85,7 +86,7 @@ func (d *decoder) rows(parts *partition) {
 			return
 		}
 		start := len(d.out)
-		keys := d.object(2)
+		keys := d.object(2, true)
 		parts.add(d, start, keys)
 		d.blanks()
 		switch d.peek() {
@@ -104,7 +105,7 @@ func (d *decoder) rows(parts *partition) {
 func (d *decoder) value(depth int) {
 	switch c := d.peek(); {
 	case c == '{':
-		d.object(depth)
+		d.object(depth, false)
 	case c == '[':
 		if d.deep(depth) {
 			return
@@ -158,8 +159,8 @@ func (d *decoder) array(element func()) {
 	}
 }
 
-// object reads {"key":value,...} and returns its keys.
-func (d *decoder) object(depth int) (keys []string) {
+// object reads {"key":value,...}. Of a row it returns the keys, which differ.
+func (d *decoder) object(depth int, row bool) (keys []string) {
 	if d.deep(depth) {
 		return nil
 	}
@@ -176,18 +177,20 @@ func (d *decoder) object(depth int) (keys []string) {
 			d.fail("expecting a key")
 			return nil
 		}
-		key := string(d.string())
-		if seen[key] || seen == nil && slices.Contains(keys, key) {
-			d.fail("a key stands twice in one object")
-			return nil
-		}
-		keys = append(keys, key)
-		if seen != nil {
-			seen[key] = true
-		} else if len(keys) == 16 {
-			seen = make(map[string]bool, 64)
-			for _, k := range keys {
-				seen[k] = true
+		if name := d.string(); row {
+			key := string(name)
+			if seen[key] || seen == nil && slices.Contains(keys, key) {
+				d.fail("a key stands twice in one object")
+				return nil
+			}
+			keys = append(keys, key)
+			if seen != nil {
+				seen[key] = true
+			} else if len(keys) == 16 {
+				seen = make(map[string]bool, 64)
+				for _, k := range keys {
+					seen[k] = true
+				}
 			}
 		}
 		d.blanks()

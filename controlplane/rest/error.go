@@ -205,7 +205,10 @@ func errFunction(schema, name string, arguments []string, body BodyKind) *Error 
 			Details: fmt.Sprintf("Searched for the function %s.%s with a single unnamed %s parameter, but no matches were found in the schema cache.",
 				schema, name, bodyTypes[body][0][len("pg_catalog."):])}
 	}
-	call, with := " without parameters", " without parameters"
+	call, with, or := " without parameters", " without parameters", ""
+	if body == BodyJSON {
+		or = " or with a single unnamed json/jsonb parameter"
+	}
 	if len(arguments) > 0 {
 		list := strings.Join(arguments, ", ")
 		call, with = "("+list+")", " with parameter "+list
@@ -215,7 +218,7 @@ func errFunction(schema, name string, arguments []string, body BodyKind) *Error 
 	}
 	return &Error{Status: http.StatusNotFound, Code: "PGRST202", stale: true,
 		Message: fmt.Sprintf("Could not find the function %s.%s%s in the schema cache", schema, name, call),
-		Details: fmt.Sprintf("Searched for the function %s.%s%s, but no matches were found in the schema cache.", schema, name, with)}
+		Details: fmt.Sprintf("Searched for the function %s.%s%s%s, but no matches were found in the schema cache.", schema, name, with, or)}
 }
 
 // errOverload reports a call that several functions of the catalog fit.

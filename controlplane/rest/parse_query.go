@@ -238,11 +238,12 @@ func parseCount(key, value string) (int64, *Error) {
 
 // parseNames reads name,name,...: column names, quoted where they need it. A name that stands twice counts once.
 func parseNames(key, value string) (names []string, err *Error) {
+	what := key + " parameter"
 	s := scanner{text: value}
 	for {
 		name, ok := s.name()
 		if !ok {
-			return nil, s.fail(key, "field name (* or [a..z0..9_$])")
+			return nil, s.fail(what, "field name (* or [a..z0..9_$])")
 		}
 		if !slices.Contains(names, name) {
 			names = append(names, name)
@@ -251,7 +252,7 @@ func parseNames(key, value string) (names []string, err *Error) {
 			return names, nil
 		}
 		if !s.take(',') {
-			return nil, s.fail(key, `"," or end of input`)
+			return nil, s.fail(what, `"," or end of input`)
 		}
 	}
 }

@@ -228,7 +228,7 @@ const (
 type Part struct {
 	Keys []string // the keys that count, in the order of the first object or of columns=
 	// JSON is the re-encoded text: always an array of objects, compact, valid UTF-8, with no
-	// duplicate key and no U+0000 in it.
+	// key twice in one of them and no U+0000 in it.
 	JSON []byte
 }
 
