@@ -320,6 +320,10 @@ set local lock_timeout = '5s';
 --*/}}
 --{{"\n"}}{{ template "server/org_invitations.sql" . }}
 --{{/*
+\ir server/admin_users.sql
+--*/}}
+--{{"\n"}}{{ template "server/admin_users.sql" . }}
+--{{/*
 \ir server/install_state.sql
 --*/}}
 --{{"\n"}}{{ template "server/install_state.sql" . }}

@@ -265,21 +265,24 @@ func escapedUnit(text []byte) (unit uint64, ok bool) {
 	return unit, err == nil
 }
 
-// metadata returns the member data as it goes to PostgreSQL: decoded and encoded again, so that not a byte of the
+// metadata returns the member data as an argument.
+func (b *body) metadata() ([]byte, error) { return objectArg(b.Data, "data") }
+
+// objectArg returns an object of the body as it goes to PostgreSQL: decoded and encoded again, so that not a byte of the
 // request travels. It is nil when the client sent none.
-func (b *body) metadata() ([]byte, error) {
-	if len(b.Data) == 0 || string(b.Data) == "null" {
+func objectArg(raw json.RawMessage, name string) ([]byte, error) {
+	if len(raw) == 0 || string(raw) == "null" {
 		return nil, nil
 	}
-	d := json.NewDecoder(bytes.NewReader(b.Data))
+	d := json.NewDecoder(bytes.NewReader(raw))
 	d.UseNumber()
 	var members map[string]any
 	if err := d.Decode(&members); err != nil {
-		return nil, badJSON("The member data must be an object")
+		return nil, badJSON("The member " + name + " must be an object")
 	}
 	text, err := json.Marshal(members)
 	if err != nil {
-		return nil, badJSON("The member data must be an object")
+		return nil, badJSON("The member " + name + " must be an object")
 	}
 	return text, nil
 }

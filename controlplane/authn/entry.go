@@ -37,6 +37,7 @@ type answer struct {
 	User              json.RawMessage `json:"user"`
 	Sessions          json.RawMessage `json:"sessions"`
 	Result            json.RawMessage `json:"result"` // what the answer to the client is, as it is
+	Total             int64           `json:"total"`  // of all pages
 }
 
 // session is a session that was just issued or refreshed.

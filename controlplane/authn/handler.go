@@ -79,6 +79,7 @@ func (h *Handler) Mount(r Router, middleware ...echo.MiddlewareFunc) {
 	r.Add(http.MethodGet, "/sessions", h.Sessions, middleware...)
 	r.Add(http.MethodDelete, "/sessions/:id", h.RevokeSession, middleware...)
 	h.mountOrganizations(r, middleware...)
+	h.mountAdmin(r, middleware...)
 }
 
 // call calls an entry point and returns its answer, which is there whenever the error is a refusal.
