@@ -68,6 +68,10 @@ set local lock_timeout = '5s';
 --*/}}
 --{{"\n"}}{{ template "users/common_passwords.sql" . }}
 --{{/*
+\ir mfa/enforcement.sql
+--*/}}
+--{{"\n"}}{{ template "mfa/enforcement.sql" . }}
+--{{/*
 \ir sessions/issue.sql
 --*/}}
 --{{"\n"}}{{ template "sessions/issue.sql" . }}
@@ -115,6 +119,26 @@ set local lock_timeout = '5s';
 \ir orgs/views.sql
 --*/}}
 --{{"\n"}}{{ template "orgs/views.sql" . }}
+--{{/*
+\ir mfa/triggers.sql
+--*/}}
+--{{"\n"}}{{ template "mfa/triggers.sql" . }}
+--{{/*
+\ir mfa/step_up.sql
+--*/}}
+--{{"\n"}}{{ template "mfa/step_up.sql" . }}
+--{{/*
+\ir mfa/recovery_codes.sql
+--*/}}
+--{{"\n"}}{{ template "mfa/recovery_codes.sql" . }}
+--{{/*
+\ir mfa/factors.sql
+--*/}}
+--{{"\n"}}{{ template "mfa/factors.sql" . }}
+--{{/*
+\ir mfa/admin.sql
+--*/}}
+--{{"\n"}}{{ template "mfa/admin.sql" . }}
 --{{/*
 \ir context/login_as.sql
 --*/}}

@@ -30,6 +30,14 @@ type body struct {
 	RefreshToken *string         `json:"refresh_token"`
 	Data         json.RawMessage `json:"data"`
 
+	// Of second factors.
+	FactorType   *string `json:"factor_type"`
+	FriendlyName *string `json:"friendly_name"`
+	Issuer       *string `json:"issuer"`
+	ChallengeID  *string `json:"challenge_id"`
+	FactorID     *string `json:"factorId"`
+	Code         *string `json:"code"`
+
 	// What clients of Supabase send and nothing here acts on yet. They are known, so they are checked for their type.
 	MetaSecurity        json.RawMessage `json:"gotrue_meta_security"`
 	CodeChallenge       *string         `json:"code_challenge"`
@@ -45,6 +53,11 @@ var (
 	loginMembers   = []string{"email", "phone", "password", "gotrue_meta_security"}
 	refreshMembers = []string{"refresh_token"}
 	updateMembers  = []string{"email", "phone", "password", "data", "channel", "nonce", "current_password", "code_challenge", "code_challenge_method"}
+
+	enrollMembers    = []string{"factor_type", "friendly_name", "issuer", "phone"}
+	challengeMembers = []string{"factorId", "channel"} // the former is what clients of Supabase repeat from the path
+	verifyMembers    = []string{"challenge_id", "code"}
+	recoveryMembers  = []string{"code"}
 )
 
 func badJSON(message string) *Error { return badRequest("bad_json", message) }

@@ -26,6 +26,18 @@ const (
 	sqlUserUpdate    = `select fluxbase.user_update(p_email => $1, p_encrypted_password => $2, p_user_metadata => $3)`
 	sqlSessions      = `select fluxbase.sessions()`
 	sqlSessionRevoke = `select fluxbase.session_revoke(p_session_id => $1)`
+
+	sqlFactors            = `select fluxbase.factors()`
+	sqlFactorEnroll       = `select fluxbase.factor_enroll(p_factor_id => $1, p_factor_type => $2, p_friendly_name => $3, p_secret => $4)`
+	sqlFactorChallenge    = `select fluxbase.factor_challenge(p_factor_id => $1)`
+	sqlFactorVerifyBegin  = `select fluxbase.factor_verify_begin(p_factor_id => $1, p_challenge_id => $2)`
+	sqlFactorVerifyFinish = `select fluxbase.factor_verify_finish(p_factor_id => $1, p_challenge_id => $2, p_step => $3,` +
+		` p_secret => $4, p_new_secret => $5, p_generation => $6, p_refresh_hash => $7, p_jti => $8)`
+	sqlFactorUnenroll       = `select fluxbase.factor_unenroll(p_factor_id => $1)`
+	sqlRecoveryCodes        = `select fluxbase.recovery_codes()`
+	sqlRecoveryCodesReplace = `select fluxbase.recovery_codes_replace(p_code_hashes => $1)`
+	sqlRecoveryVerifyBegin  = `select fluxbase.recovery_verify_begin()`
+	sqlRecoveryVerifyFinish = `select fluxbase.recovery_verify_finish(p_code_hash => $1, p_generation => $2, p_refresh_hash => $3, p_jti => $4)`
 )
 
 // answer is what entry points return; each fills in its own part.
@@ -38,6 +50,15 @@ type answer struct {
 	Sessions          json.RawMessage `json:"sessions"`
 	Result            json.RawMessage `json:"result"` // what the answer to the client is, as it is
 	Total             int64           `json:"total"`  // of all pages
+
+	Factors       json.RawMessage `json:"factors"`
+	Factor        *factor         `json:"factor"`
+	Account       string          `json:"account"`
+	Challenge     json.RawMessage `json:"challenge"`
+	Secret        string          `json:"secret"`      // sealed
+	Generation    int64           `json:"generation"`  // of the session's refresh token
+	RetryAfter    int64           `json:"retry_after"` // seconds
+	RecoveryCodes json.RawMessage `json:"recovery_codes"`
 }
 
 // session is a session that was just issued or refreshed.
@@ -47,6 +68,13 @@ type session struct {
 	JTI        uuid.UUID       `json:"jti"`
 	Claims     json.RawMessage `json:"claims"`
 	User       json.RawMessage `json:"user"`
+}
+
+// factor is a second factor that was just enrolled.
+type factor struct {
+	ID           uuid.UUID `json:"id"`
+	Type         string    `json:"factor_type"`
+	FriendlyName string    `json:"friendly_name"`
 }
 
 const statusOK = "ok"

@@ -127,7 +127,15 @@ var (
 	errSessionNotFound = &Error{Status: http.StatusUnauthorized, Code: "session_not_found",
 		Message: "Session from session_id claim in JWT does not exist", Challenge: `error="invalid_token"`}
 	errRefreshNotFound = badRequest("refresh_token_not_found", "Invalid Refresh Token: Refresh Token Not Found")
-	errBusy            = &Error{Status: http.StatusServiceUnavailable, Code: "unexpected_failure",
+	errInsufficientAAL = &Error{Status: http.StatusForbidden, Code: "insufficient_aal",
+		Message: "AAL2 required: verify a second factor first"}
+	errFactorNotFound = &Error{Status: http.StatusNotFound, Code: "mfa_factor_not_found", Message: "Factor not found"}
+	errWrongCode      = unprocessable("mfa_verification_failed", "Invalid code entered")
+	errNoSealer       = unprocessable("mfa_totp_enroll_not_enabled",
+		"MFA enroll is disabled: the server has no encryption key (auth.encryption_key)")
+	errNoSealerVerify = unprocessable("mfa_totp_verify_not_enabled",
+		"MFA verify is disabled: the server has no encryption key (auth.encryption_key)")
+	errBusy = &Error{Status: http.StatusServiceUnavailable, Code: "unexpected_failure",
 		Message: "The server is busy, try again", RetryAfter: time.Second}
 )
 
@@ -160,4 +168,17 @@ var statusErrors = map[string]*Error{
 	"last_owner":                 unprocessable("last_owner", "An organization keeps at least one owner"),
 	"role_not_found":             unprocessable("role_not_found", "No such role of organizations"),
 	"invitation_not_found":       notFound("invitation_not_found", "The invitation does not exist, was used or has expired"),
+
+	"mfa_enroll_not_enabled":        unprocessable("mfa_totp_enroll_not_enabled", "MFA enroll is disabled for TOTP"),
+	"insufficient_aal":              errInsufficientAAL,
+	"too_many_enrolled_mfa_factors": unprocessable("too_many_enrolled_mfa_factors", "Maximum number of factors reached, unenroll to continue"),
+	"mfa_factor_name_conflict":      unprocessable("mfa_factor_name_conflict", "A factor with this friendly name exists already"),
+	"mfa_friendly_name_invalid":     badRequest("validation_failed", "A friendly name has 1 to 100 characters"),
+	"mfa_factor_not_found":          errFactorNotFound,
+	"mfa_challenge_not_found":       &Error{Status: http.StatusNotFound, Code: "mfa_factor_not_found", Message: "MFA factor with the provided challenge ID not found"},
+	"mfa_challenge_expired":         unprocessable("mfa_challenge_expired", "MFA challenge has expired or was answered, create a new challenge"),
+	"mfa_verification_failed":       errWrongCode,
+	"mfa_slowed": &Error{Status: http.StatusTooManyRequests, Code: "over_request_rate_limit",
+		Message: "Too many failed codes, try again later"},
+	"generation_changed": errBusy,
 }

@@ -14,6 +14,7 @@ import (
 
 	"github.com/wayli-app/fluxbase/controlplane/gateway"
 	"github.com/wayli-app/fluxbase/controlplane/password"
+	"github.com/wayli-app/fluxbase/controlplane/seal"
 	"github.com/wayli-app/fluxbase/controlplane/token"
 )
 
@@ -35,7 +36,13 @@ type Hasher interface {
 	Compare(ctx context.Context, hash, password string) (matched, rehash bool, err error)
 }
 
-// Config is what a Handler works with. All fields are needed.
+// Sealer encrypts secrets at rest; [seal.Sealer] is one.
+type Sealer interface {
+	Seal(place seal.Place, text []byte) string
+	Open(place seal.Place, sealed string) (text []byte, stale bool, err error)
+}
+
+// Config is what a Handler works with. All fields are needed, except where it says so.
 type Config struct {
 	Gate     *Gate
 	Entries  Entries
@@ -46,6 +53,8 @@ type Config struct {
 	Settings func() Settings                          // as they are now
 	Origin   func(echo.Context) Origin
 	Version  string // of this program, for health
+	Sealer   Sealer // nil: there is no key, so no second factor is enrolled or checked
+	Clock    func() time.Time
 }
 
 // Violation is a broken rule of the password policy.
@@ -80,6 +89,14 @@ func (h *Handler) Mount(r Router, middleware ...echo.MiddlewareFunc) {
 	r.Add(http.MethodDelete, "/sessions/:id", h.RevokeSession, middleware...)
 	h.mountOrganizations(r, middleware...)
 	h.mountAdmin(r, middleware...)
+	r.Add(http.MethodGet, "/factors", h.Factors, middleware...)
+	r.Add(http.MethodPost, "/factors", h.EnrollFactor, middleware...)
+	r.Add(http.MethodGet, "/factors/recovery-codes", h.RecoveryCodes, middleware...)
+	r.Add(http.MethodPost, "/factors/recovery-codes", h.ReplaceRecoveryCodes, middleware...)
+	r.Add(http.MethodPost, "/factors/recovery-codes/verify", h.VerifyRecoveryCode, middleware...)
+	r.Add(http.MethodPost, "/factors/:id/challenge", h.ChallengeFactor, middleware...)
+	r.Add(http.MethodPost, "/factors/:id/verify", h.VerifyFactor, middleware...)
+	r.Add(http.MethodDelete, "/factors/:id", h.UnenrollFactor, middleware...)
 }
 
 // call calls an entry point and returns its answer, which is there whenever the error is a refusal.

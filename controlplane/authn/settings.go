@@ -11,24 +11,27 @@ type Settings struct {
 	SignupEnabled       bool
 	SignupAutoconfirm   bool
 	AccessTokenLifetime time.Duration
+	MFAIssuer           string // what authenticator apps show
 }
 
 // ParseSettings reads the answer of fluxbase.settings(). A setting that is missing is an error: nothing is assumed.
 func ParseSettings(text []byte) (Settings, error) {
 	var s struct {
-		SignupEnabled       *bool  `json:"signup_enabled"`
-		SignupAutoconfirm   *bool  `json:"signup_autoconfirm"`
-		AccessTokenLifetime *int64 `json:"access_token_lifetime"` // seconds
+		SignupEnabled       *bool   `json:"signup_enabled"`
+		SignupAutoconfirm   *bool   `json:"signup_autoconfirm"`
+		AccessTokenLifetime *int64  `json:"access_token_lifetime"` // seconds
+		MFAIssuer           *string `json:"mfa_issuer"`
 	}
 	if err := json.Unmarshal(text, &s); err != nil {
 		return Settings{}, fmt.Errorf("read settings: %w", err)
 	}
-	if s.SignupEnabled == nil || s.SignupAutoconfirm == nil || s.AccessTokenLifetime == nil {
-		return Settings{}, fmt.Errorf("read settings: signup_enabled, signup_autoconfirm or access_token_lifetime is missing")
+	if s.SignupEnabled == nil || s.SignupAutoconfirm == nil || s.AccessTokenLifetime == nil || s.MFAIssuer == nil {
+		return Settings{}, fmt.Errorf("read settings: signup_enabled, signup_autoconfirm, access_token_lifetime or mfa_issuer is missing")
 	}
 	return Settings{
 		SignupEnabled:       *s.SignupEnabled,
 		SignupAutoconfirm:   *s.SignupAutoconfirm,
 		AccessTokenLifetime: time.Duration(*s.AccessTokenLifetime) * time.Second,
+		MFAIssuer:           *s.MFAIssuer,
 	}, nil
 }

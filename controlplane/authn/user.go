@@ -9,7 +9,7 @@ import (
 
 // Logout ends sessions of the caller: this one (local), all others (others) or all (global, the default).
 func (h *Handler) Logout(c echo.Context) error {
-	caller, access, err := h.Gate.Session(c.Request(), h.Origin(c))
+	caller, access, err := h.pending(c)
 	if err != nil {
 		return err
 	}
@@ -29,7 +29,7 @@ func (h *Handler) Logout(c echo.Context) error {
 
 // User answers with the signed-in user.
 func (h *Handler) User(c echo.Context) error {
-	caller, _, err := h.Gate.Session(c.Request(), h.Origin(c))
+	caller, _, err := h.pending(c)
 	if err != nil {
 		return err
 	}

@@ -27,4 +27,8 @@ type Caller struct {
 	// ClaimsHash is the lower-case hex SHA-256 of Claims when the caller has it at hand, for instance beside a cached
 	// token. When empty it is computed. It must belong to Claims: PostgreSQL checks it.
 	ClaimsHash string
+
+	// MayOweFactor is for entry points that a session may call although a second factor is required of it and was not
+	// shown yet. Everything else refuses such a session with ZF405.
+	MayOweFactor bool
 }

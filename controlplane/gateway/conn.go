@@ -10,27 +10,27 @@ import (
 // conn is one connection of a pool. It is used by one request at a time.
 type conn struct {
 	pg         *pgconn.PgConn
-	gate       *gateStatement
+	gates      []*gateStatement // of the pool
 	statements *statements
 	unnamed    bool      // prepare nothing under a name
 	generation uint64    // of the pool, when the connection was begun
 	expires    time.Time // when it is to be replaced
 }
 
-// connect opens a connection and prepares the gate on it.
-func connect(ctx context.Context, config *pgconn.Config, gate *gateStatement, limit int, unnamed bool) (*conn, error) {
+// connect opens a connection and prepares the gates on it.
+func connect(ctx context.Context, config *pgconn.Config, gates []*gateStatement, limit int, unnamed bool) (*conn, error) {
 	pg, err := pgconn.ConnectConfig(ctx, config)
 	if err != nil {
 		return nil, err
 	}
-	c := &conn{pg: pg, gate: gate, statements: newStatements(limit), unnamed: unnamed}
+	c := &conn{pg: pg, gates: gates, statements: newStatements(limit), unnamed: unnamed}
 	if unnamed {
 		return c, nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, config.ConnectTimeout)
 	defer cancel()
 	pipeline := pg.StartPipeline(ctx)
-	err = c.prepareGate(pipeline)
+	err = c.prepareGates(pipeline)
 	if closeErr := pipeline.Close(); err == nil {
 		err = closeErr
 	}

@@ -89,6 +89,13 @@ var (
 		types:   []uint32{oidUUID, oidUUID, oidUUID, oidText, oidText, oidText},
 		formats: entryFormats,
 	}
+	pendingGate = &gateStatement{
+		name: "fluxbase_begin_pending_entry",
+		sql: "select fluxbase.begin_pending_entry(p_session_id => $1, p_jti => $2, p_api_key_id => $3," +
+			" p_context => $4, p_context_mac => $5, p_claims => $6)",
+		types:   []uint32{oidUUID, oidUUID, oidUUID, oidText, oidText, oidText},
+		formats: entryFormats,
+	}
 )
 
 // Type OIDs of the gates' parameters (pg_type).
@@ -119,9 +126,9 @@ func Open(ctx context.Context, config Config) (*Gateway, error) {
 	g := &Gateway{clock: config.Clock, refreshGap: time.Second}
 	g.envelopes.New = func() any { return new(envelope) }
 	var errAPI, errService, errServer error
-	g.api, errAPI = newPool("api", config.API, requestGate, &config)
-	g.service, errService = newPool("service", config.Service, requestGate, &config)
-	g.server, errServer = newPool("server", config.Server, entryGate, &config)
+	g.api, errAPI = newPool("api", config.API, []*gateStatement{requestGate}, &config)
+	g.service, errService = newPool("service", config.Service, []*gateStatement{requestGate}, &config)
+	g.server, errServer = newPool("server", config.Server, []*gateStatement{entryGate, pendingGate}, &config)
 	if err := errors.Join(errAPI, errService, errServer); err != nil {
 		return nil, err
 	}
@@ -193,11 +200,15 @@ func (g *Gateway) Query(ctx context.Context, caller Caller, st Statement, opt Qu
 func (g *Gateway) Entry(ctx context.Context, caller Caller, sql string, args [][]byte) ([]byte, error) {
 	var result []byte
 	count := 0
+	gate := entryGate
+	if caller.MayOweFactor {
+		gate = pendingGate
+	}
 	r := request{
 		pool:   g.server,
 		caller: &caller,
 		batch: batch{
-			gate: entryGate,
+			gate: gate,
 			key:  statementKey{sql: sql},
 			args: args,
 			row: func(row [][]byte) error {

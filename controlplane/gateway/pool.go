@@ -40,7 +40,7 @@ type pool struct {
 }
 
 // newPool prepares a pool without connecting.
-func newPool(name string, pc PoolConfig, gate *gateStatement, config *Config) (*pool, error) {
+func newPool(name string, pc PoolConfig, gates []*gateStatement, config *Config) (*pool, error) {
 	cc, err := pgconn.ParseConfig(pc.URL)
 	if err != nil {
 		return nil, fmt.Errorf("gateway: %s pool: %w", name, err)
@@ -72,7 +72,7 @@ func newPool(name string, pc PoolConfig, gate *gateStatement, config *Config) (*
 				return nil, err
 			}
 			generation := p.generation.Load()
-			c, err := connect(ctx, cc, gate, config.StatementCacheSize, unnamed)
+			c, err := connect(ctx, cc, gates, config.StatementCacheSize, unnamed)
 			if err != nil {
 				return nil, err
 			}

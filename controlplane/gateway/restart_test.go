@@ -29,6 +29,8 @@ const stub = `
 	end $$;
 	create function fluxbase.begin_entry(p_session_id uuid, p_jti uuid, p_api_key_id uuid, p_context text,
 		p_context_mac text, p_claims text) returns void language plpgsql as $$ begin end $$;
+	create function fluxbase.begin_pending_entry(p_session_id uuid, p_jti uuid, p_api_key_id uuid, p_context text,
+		p_context_mac text, p_claims text) returns void language plpgsql as $$ begin end $$;
 	create table public.done (n bigint primary key);
 	grant select, insert on public.done to anon;
 `

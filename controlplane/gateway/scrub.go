@@ -31,7 +31,9 @@ func (c *conn) sendScrub(pipeline *pgconn.Pipeline) {
 		sendUnnamed(f, sql, nil, nil, nil, nil)
 	}
 	f.SendParse(&pgproto3.Parse{Name: resetName, Query: resetSQL})
-	f.SendParse(&pgproto3.Parse{Name: c.gate.name, Query: c.gate.sql, ParameterOIDs: c.gate.types})
+	for _, gate := range c.gates {
+		f.SendParse(&pgproto3.Parse{Name: gate.name, Query: gate.sql, ParameterOIDs: gate.types})
+	}
 	pipeline.SendPipelineSync()
 }
 
@@ -40,7 +42,7 @@ func (c *conn) sendScrub(pipeline *pgconn.Pipeline) {
 func (c *conn) receiveScrub(pipeline *pgconn.Pipeline, out *outcome) {
 	c.statements.clear()
 	f := c.pg.Frontend()
-	for parsed := 0; parsed < len(scrubSQL)+2; {
+	for parsed := 0; parsed < len(scrubSQL)+1+len(c.gates); {
 		msg, err := f.Receive()
 		if err != nil {
 			out.broken, out.lost = true, true
@@ -64,10 +66,12 @@ func (c *conn) receiveScrub(pipeline *pgconn.Pipeline, out *outcome) {
 	}
 }
 
-// prepareGate prepares reset role and the gate on a new connection.
-func (c *conn) prepareGate(pipeline *pgconn.Pipeline) error {
+// prepareGates prepares reset role and the gates on a new connection.
+func (c *conn) prepareGates(pipeline *pgconn.Pipeline) error {
 	pipeline.SendPrepare(resetName, resetSQL, nil)
-	pipeline.SendPrepare(c.gate.name, c.gate.sql, c.gate.types)
+	for _, gate := range c.gates {
+		pipeline.SendPrepare(gate.name, gate.sql, gate.types)
+	}
 	if err := pipeline.Sync(); err != nil {
 		return fmt.Errorf("prepare the gate: %w", err)
 	}

@@ -20,6 +20,7 @@ import (
 	"github.com/wayli-app/fluxbase/controlplane/guard"
 	"github.com/wayli-app/fluxbase/controlplane/password"
 	"github.com/wayli-app/fluxbase/controlplane/rest"
+	"github.com/wayli-app/fluxbase/controlplane/seal"
 	"github.com/wayli-app/fluxbase/controlplane/token"
 )
 
@@ -166,6 +167,12 @@ func (s *Server) openAuth(version string) error {
 	if err != nil {
 		return err
 	}
+	var sealer authn.Sealer
+	if !a.EncryptionKey.IsZero() {
+		if sealer, err = seal.New(a.EncryptionKey.Reveal(), a.EncryptionKeyPrevious.Reveal()); err != nil {
+			return err
+		}
+	}
 	s.gate = authn.NewGate(verifier, s.gateway, s.clock)
 	s.auth = authn.New(authn.Config{
 		Gate:     s.gate,
@@ -177,6 +184,8 @@ func (s *Server) openAuth(version string) error {
 		Settings: func() authn.Settings { return s.settings.Load().auth },
 		Origin:   s.origin,
 		Version:  version,
+		Sealer:   sealer,
+		Clock:    s.clock,
 	})
 	return nil
 }

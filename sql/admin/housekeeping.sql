@@ -42,6 +42,20 @@ begin
   get diagnostics rows = row_count;
   return next;
 
+  task := 'old challenges of second factors';
+  delete from auth.mfa_challenges where id in (
+    select c.id from auth.mfa_challenges c where c.expires_at < now() - interval '1 day'
+    limit v_batch for update skip locked);
+  get diagnostics rows = row_count;
+  return next;
+
+  task := 'second factors begun and left';
+  delete from auth.mfa_factors where id in (
+    select f.id from auth.mfa_factors f where f.status = 'unverified' and f.created_at < now() - interval '1 day'
+    limit v_batch for update skip locked);
+  get diagnostics rows = row_count;
+  return next;
+
   task := 'stale counters of failed logins';
   delete from auth.login_attempts where (scope, subject) in (
     select a.scope, a.subject from auth.login_attempts a

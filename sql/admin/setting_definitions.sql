@@ -17,6 +17,11 @@ insert into auth.settings as s (key, default_value, kind, minimum, maximum, desc
   ('login_delay_maximum', '15 minutes', 'interval', 1, 86400, 'Longest delay after failed logins'),
   ('organization_creation_enabled', 'true', 'boolean', null, null, 'Every user may create organizations over HTTP; otherwise administrators alone'),
   ('organization_invitation_lifetime', '7 days', 'interval', 300, 31536000, 'How long an invitation into an organization can be accepted'),
+  ('mfa_enforcement', 'optional', 'text', null, null, 'Second factors: off (no new ones), optional, required, or required_for_roles'),
+  ('mfa_required_roles', '', 'list', null, null, 'Who needs a second factor under required_for_roles: roles, and organizations as org:SLUG'),
+  ('mfa_failures_before_delay', '5', 'integer', 1, 100, 'Failed codes of a user, over all routes, before the user is slowed'),
+  ('mfa_challenge_lifetime', '5 minutes', 'interval', 30, 3600, 'How long a challenge can be answered'),
+  ('mfa_issuer', 'Fluxbase', 'text', null, null, 'Name that authenticator apps show for accounts of this installation'),
   ('request_roles', '', 'list', null, null, 'Database roles a request may run as, besides anon and authenticated'),
   ('audit_retention_months', '0', 'integer', 0, 1200, 'Full months of audit.log that are kept; 0 keeps everything'),
   ('audit_partitions_ahead', '12', 'integer', 2, 60, 'Monthly partitions of audit.log made in advance')

@@ -92,6 +92,13 @@ begin
   if p_setting.key = 'request_roles' then
     perform fluxbase.check_request_roles(p_roles => v_list);
   end if;
+  if p_setting.key = 'mfa_enforcement' and v_value not in ('off', 'optional', 'required', 'required_for_roles') then
+    raise exception using errcode = '22023', message = format('setting mfa_enforcement: %L is not known', p_value),
+      hint = 'write off, optional, required or required_for_roles';
+  elsif p_setting.key = 'mfa_issuer' and v_value !~ '^[^:[:cntrl:]]{1,64}$' then
+    raise exception using errcode = '22023', message = format('setting mfa_issuer: %L cannot be shown by an app', p_value),
+      hint = 'write 1 to 64 characters without a colon';
+  end if;
   return v_value;
 end $$;
 revoke all on function fluxbase.normalize_setting(auth.settings, text) from public;

@@ -150,6 +150,8 @@ begin
       p_api_key_id => null, p_context => v_context);
   exception when sqlstate 'ZF401' then
     raise exception using errcode = 'PT401', message = 'session is not alive', hint = 'log in again';
+  when sqlstate 'ZF405' then
+    raise exception using errcode = 'PT403', message = 'session needs a second factor', hint = 'enrol or verify one first';
   end;
   perform set_config('fluxbase.context', v_context, true),
           set_config('fluxbase.context_mac', fluxbase.context_mac(p_context => v_context), true),

@@ -9,9 +9,10 @@ returns boolean language plpgsql stable security definer set search_path = pg_ca
 as $$
 declare
   v_denied boolean;
+  v_pending boolean;
 begin
   if p_session_id is not null then
-    select s.has_denied_tokens into v_denied
+    select s.has_denied_tokens, s.mfa_pending into v_denied, v_pending
     from auth.sessions s
     where s.id = p_session_id
       and s.revoked_at is null
@@ -26,6 +27,9 @@ begin
       if found then
         raise exception using errcode = 'ZF401', message = 'token is denied';
       end if;
+    end if;
+    if v_pending then
+      raise exception using errcode = 'ZF405', message = 'session needs a second factor';
     end if;
   elsif p_api_key_id is not null then
     perform from auth.api_keys k left join auth.users u on u.id = k.user_id
@@ -47,7 +51,21 @@ end $$;
 revoke all on function fluxbase.check_request(uuid, uuid, uuid, text) from public;
 grant execute on function fluxbase.check_request(uuid, uuid, uuid, text) to fluxbase_api, fluxbase_service, fluxbase_server;
 comment on function fluxbase.check_request(uuid, uuid, uuid, text) is
-  'True when the session or the API key of the request is alive; raises ZF401 or ZF402 otherwise.';
+  'True when the session or the API key of the request is alive; raises ZF401, ZF402 or, for want of a second factor, ZF405.';
+
+-- For the few entry points that a session may call which still owes its second factor.
+create or replace function fluxbase.check_pending_request(p_session_id uuid, p_jti uuid, p_api_key_id uuid, p_context text)
+returns boolean language plpgsql stable security definer set search_path = pg_catalog, pg_temp
+as $$
+begin
+  return fluxbase.check_request(p_session_id => p_session_id, p_jti => p_jti, p_api_key_id => p_api_key_id, p_context => p_context);
+exception when sqlstate 'ZF405' then -- everything else holds: it is asked last
+  return true;
+end $$;
+revoke all on function fluxbase.check_pending_request(uuid, uuid, uuid, text) from public;
+grant execute on function fluxbase.check_pending_request(uuid, uuid, uuid, text) to fluxbase_server;
+comment on function fluxbase.check_pending_request(uuid, uuid, uuid, text) is
+  'check_request() for a session that may still owe its second factor.';
 
 -- anon and authenticated need no look-up; anything else must be the service login's own role or be listed.
 create or replace function fluxbase.check_role(p_role text)
@@ -125,3 +143,22 @@ revoke all on function fluxbase.begin_entry(uuid, uuid, uuid, text, text, text) 
 grant execute on function fluxbase.begin_entry(uuid, uuid, uuid, text, text, text) to fluxbase_server;
 comment on function fluxbase.begin_entry(uuid, uuid, uuid, text, text, text) is
   'First statement of a batch on the server login: the same checks and context as a request, no change of role.';
+
+create or replace function fluxbase.begin_pending_entry(
+  p_session_id uuid, p_jti uuid, p_api_key_id uuid, p_context text, p_context_mac text, p_claims text)
+returns void language plpgsql volatile security invoker set search_path = pg_catalog, pg_temp
+as $$
+begin
+  reset all;
+  if p_context is null or p_context_mac is null
+     or not fluxbase.check_pending_request(p_session_id => p_session_id, p_jti => p_jti, p_api_key_id => p_api_key_id, p_context => p_context) then
+    raise exception using errcode = 'ZF400', message = 'request context is missing';
+  end if;
+  perform set_config('fluxbase.context', p_context, true),
+          set_config('fluxbase.context_mac', p_context_mac, true),
+          set_config('request.jwt.claims', coalesce(p_claims, ''), true);
+end $$;
+revoke all on function fluxbase.begin_pending_entry(uuid, uuid, uuid, text, text, text) from public;
+grant execute on function fluxbase.begin_pending_entry(uuid, uuid, uuid, text, text, text) to fluxbase_server;
+comment on function fluxbase.begin_pending_entry(uuid, uuid, uuid, text, text, text) is
+  'begin_entry() for the entry points that a session may call which still owes its second factor.';

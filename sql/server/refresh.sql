@@ -40,7 +40,8 @@ begin
     values (p_session_id, p_generation + 1, p_child_hash, p_jti);
     update auth.sessions s
     set generation = p_generation + 1, refreshed_at = now(),
-        expires_at = fluxbase.session_expiry(p_created_at => s.created_at)
+        expires_at = fluxbase.session_expiry(p_created_at => s.created_at),
+        mfa_pending = s.aal = 'aal1' and fluxbase.mfa_required(p_user_id => s.user_id)
     where s.id = p_session_id returning s.* into v_session;
   else
     -- The child was never used, so its answer may have been lost: the same child again.

@@ -59,8 +59,8 @@ begin
     return jsonb_build_object('status', 'email_not_confirmed');
   end if;
   update auth.users u set last_sign_in_at = now() where u.id = p_user_id returning u.* into v_user;
-  insert into auth.sessions (id, user_id, aal, amr, expires_at, ip, user_agent)
-  values (p_session_id, p_user_id, p_aal,
+  insert into auth.sessions (id, user_id, aal, mfa_pending, amr, expires_at, ip, user_agent)
+  values (p_session_id, p_user_id, p_aal, p_aal = 'aal1' and fluxbase.mfa_required(p_user_id => p_user_id),
           jsonb_build_array(jsonb_build_object('method', p_method, 'timestamp', extract(epoch from now())::bigint)),
           fluxbase.session_expiry(p_created_at => now()), (v_context ->> 7)::inet, left(p_user_agent, 500))
   returning * into v_session;
@@ -71,7 +71,7 @@ begin
 end $$;
 revoke all on function auth.issue_session(uuid, text, uuid, bytea, uuid, text, text) from public;
 comment on function auth.issue_session(uuid, text, uuid, bytea, uuid, text, text) is
-  'The only place where sessions are made: checks ban and confirmation at that moment, then stores session and first refresh token.';
+  'The only place where sessions are made: checks ban, confirmation and second factors at that moment, then stores session and first refresh token.';
 
 -- Ends sessions of one user.  Sets what is left of their access tokens to nothing: the gate wants a session that is alive.
 create or replace function auth.end_sessions(

@@ -45,7 +45,8 @@ declare
 begin
   delete from auth.login_attempts a
   where a.scope = 'account' and a.subject = v_subject
-     or a.scope = 'pair' and starts_with(a.subject, v_subject || '@');
+     or a.scope = 'pair' and starts_with(a.subject, v_subject || '@')
+     or a.scope = 'mfa' and a.subject = (select u.id::text from auth.users u where u.email_normalized = lower(p_email));
   get diagnostics v_count = row_count;
   perform audit.record(p_action => 'user.unlocked',
     p_subject_id => (select u.id from auth.users u where u.email_normalized = lower(p_email)),
@@ -54,4 +55,4 @@ begin
 end $$;
 revoke all on function auth.unlock_user(text) from public;
 grant execute on function auth.unlock_user(text) to fluxbase_admin;
-comment on function auth.unlock_user(text) is 'Forgets the failed logins of an account, so that it is no longer slowed; returns how many counters there were.';
+comment on function auth.unlock_user(text) is 'Forgets the failed logins and second factors of an account, so that it is no longer slowed; returns how many counters there were.';

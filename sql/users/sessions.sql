@@ -11,7 +11,7 @@ begin
       'id', s.id, 'user_id', s.user_id, 'email', u.email, 'created_at', s.created_at, 'refreshed_at', s.refreshed_at,
       'expires_at', s.expires_at, 'aal', s.aal, 'org_id', s.org_id, 'ip', s.ip, 'user_agent', s.user_agent,
       'alive', s.revoked_at is null and s.expires_at > now() and (s.blocked_until is null or s.blocked_until <= now()),
-      'revoked_at', s.revoked_at, 'revoked_reason', s.revoked_reason, 'blocked_until', s.blocked_until)
+      'revoked_at', s.revoked_at, 'revoked_reason', s.revoked_reason, 'blocked_until', s.blocked_until, 'mfa_pending', s.mfa_pending)
     from auth.sessions s join auth.users u on u.id = s.user_id
     where p_user_id is null or s.user_id = p_user_id
     order by s.created_at desc;
@@ -26,7 +26,7 @@ create or replace view auth.admin_sessions with (security_invoker = true) as
          (j ->> 'expires_at')::timestamptz as expires_at, j ->> 'aal' as aal, (j ->> 'org_id')::uuid as org_id,
          (j ->> 'ip')::inet as ip, j ->> 'user_agent' as user_agent, (j ->> 'alive')::boolean as alive,
          (j ->> 'revoked_at')::timestamptz as revoked_at, j ->> 'revoked_reason' as revoked_reason,
-         (j ->> 'blocked_until')::timestamptz as blocked_until
+         (j ->> 'blocked_until')::timestamptz as blocked_until, (j ->> 'mfa_pending')::boolean as mfa_pending
   from auth.session_rows() j;
 revoke all on auth.admin_sessions from public;
 grant select on auth.admin_sessions to fluxbase_admin;

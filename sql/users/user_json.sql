@@ -1,4 +1,4 @@
--- A user as HTTP shows it: the object of Supabase Auth.  Tables: auth.users, auth.identities.  Caller: the owner's functions.
+-- A user as HTTP shows it: the object of Supabase Auth.  Tables: auth.users, auth.identities, auth.mfa_factors.  Caller: the owner's functions.
 -- plpgsql, not bound bodies: those would block later changes of the tables.
 -- The time zone is set so that jsonb writes points in time as RFC 3339 does, in UTC, whatever the session's TimeZone.
 
@@ -43,6 +43,7 @@ declare
       'provider', p_identities -> 0 ->> 'provider',
       'providers', (select jsonb_agg(distinct i ->> 'provider') from jsonb_array_elements(p_identities) i)))
     || p_user.raw_app_meta_data;
+  v_factors jsonb := fluxbase.factors_json(p_user_id => p_user.id);
 begin
   return jsonb_strip_nulls(jsonb_build_object(
       'id', p_user.id, 'aud', p_user.aud, 'role', p_user.role,
@@ -60,7 +61,8 @@ begin
       'created_at', p_user.created_at, 'updated_at', p_user.updated_at,
       'is_anonymous', p_user.is_anonymous))
     || jsonb_build_object(
-      'app_metadata', v_app_metadata, 'user_metadata', p_user.raw_user_meta_data, 'identities', p_identities);
+      'app_metadata', v_app_metadata, 'user_metadata', p_user.raw_user_meta_data, 'identities', p_identities)
+    || case when v_factors = '[]' then '{}' else jsonb_build_object('factors', v_factors) end;
 end $$;
 revoke all on function fluxbase.user_json(auth.users, jsonb) from public;
 comment on function fluxbase.user_json(auth.users, jsonb) is 'A user with the given identities as HTTP shows it; the password never.';

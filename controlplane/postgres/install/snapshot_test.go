@@ -30,7 +30,7 @@ select line from (
   from pg_class c where c.relnamespace in (select oid from schemas) and c.relkind <> 'i'
   union all
   select 'column ' || a.attrelid::regclass || '.' || a.attname || ' ' || format_type(a.atttypid, a.atttypmod) || ' notnull ' || a.attnotnull
-    || ' identity ' || a.attidentity::text || ' default ' || coalesce(pg_get_expr(d.adbin, d.adrelid), '') || ' at ' || a.attnum || acl(a.attacl) || comment_of('pg_class', c.oid, a.attnum)
+    || ' identity ' || a.attidentity::text || ' default ' || coalesce(pg_get_expr(d.adbin, d.adrelid), '') || ' at ' || row_number() over (partition by c.oid order by a.attnum) || acl(a.attacl) || comment_of('pg_class', c.oid, a.attnum)
   from pg_attribute a join pg_class c on c.oid = a.attrelid left join pg_attrdef d on d.adrelid = a.attrelid and d.adnum = a.attnum
   where c.relnamespace in (select oid from schemas) and a.attnum > 0 and not a.attisdropped and c.relkind <> 'i'
   union all

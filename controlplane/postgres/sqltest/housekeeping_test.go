@@ -28,6 +28,11 @@ func TestHousekeeping(t *testing.T) {
 		`insert into auth.organization_invitations (org_id, email, role, token_hash, expires_at, revoked_at) select o.id, e || '@example.com', 'member', sha256(e::bytea), x, r
 		   from auth.organizations o, (values ('open', now() + interval '1 day', null), ('late', now() - interval '29 days', null), ('expired', now() - interval '31 days', null),
 		   ('revoked', now() + interval '1 day', now() - interval '31 days')) v (e, x, r) where $1::uuid is not null`,
+		`insert into auth.mfa_factors (id, user_id, factor_type, secret, status, created_at) select gen_random_uuid(), $1, 'totp', 'v1.0123456789abcdef.' || repeat('A', 80), s, c
+		   from (values ('verified', now() - interval '2 days'), ('unverified', now() - interval '2 days'), ('unverified', now())) v (s, c)`,
+		`insert into auth.mfa_challenges (factor_id, session_id, expires_at) select f.id, s.id, e
+		   from auth.mfa_factors f, (select id from auth.sessions where user_id = $1 and expires_at > now() limit 1) s, (values (now() - interval '25 hours'), (now() - interval '1 hour')) v (e)
+		   where f.user_id = $1 and f.status = 'verified'`,
 	} {
 		exec(t, super, sql, ann)
 	}
@@ -51,14 +56,15 @@ func TestHousekeeping(t *testing.T) {
 	got := run()
 	for task, want := range map[string]int64{
 		"expired entries of the token blacklist": 1, "used and expired one-time tokens": 2, "stale counters of failed logins": 1,
-		"dead sessions": 2, "refresh tokens of old generations": 2, "audit partitions made": 0, "audit partitions dropped": 0,
+		"dead sessions": 2, "refresh tokens of old generations": 2, "audit partitions made": 0,
+		"old challenges of second factors": 1, "second factors begun and left": 1, "audit partitions dropped": 0,
 		"organization invitations that are over": 2,
 	} {
 		if n, ok := got[task]; !ok || n != want {
 			t.Errorf("%s: %d, want %d", task, n, want)
 		}
 	}
-	if len(got) != 8 {
+	if len(got) != 10 {
 		t.Errorf("tasks: %v", got)
 	}
 	if left := one[string](t, super, `select string_agg(generation::text, ' ' order by generation) from auth.refresh_tokens`); left != "3 4 5" {
