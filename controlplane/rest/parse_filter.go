@@ -53,9 +53,12 @@ func (p *filterParser) filter(key, value string) (c Condition, err *Error) {
 	return c, err
 }
 
+const inTree = "logic tree"
+
 // tree reads one of the parameters and, or, not.and, not.or.
 func (p *filterParser) tree(key, value string) (Condition, *Error) {
 	var c Condition
+	s := scanner{text: value, shift: len(key)}
 	if strings.HasPrefix(key, "not.") {
 		c.Not, key = true, key[len("not."):]
 	}
@@ -63,12 +66,14 @@ func (p *filterParser) tree(key, value string) (Condition, *Error) {
 	if key == "or" {
 		c.Logic = Or
 	}
-	s := scanner{text: value}
 	if err := p.children(&s, &c, 1); err != nil {
 		return c, err
 	}
+	for s.take(')') { // as PostgREST does, closing too much is forgiven
+		s.blanks()
+	}
 	if !s.end() {
-		return c, s.fail("logic tree", "end of input")
+		return c, s.fail(inTree, "end of input")
 	}
 	return c, nil
 }
@@ -80,7 +85,7 @@ func (p *filterParser) children(s *scanner, c *Condition, depth int) *Error {
 	}
 	s.blanks()
 	if !s.take('(') {
-		return s.fail("logic tree", `"("`)
+		return s.fail(inTree, `"("`)
 	}
 	for {
 		child, err := p.node(s, depth)
@@ -94,7 +99,7 @@ func (p *filterParser) children(s *scanner, c *Condition, depth int) *Error {
 			return nil
 		}
 		if !s.take(',') {
-			return s.fail("logic tree", `"," or ")"`)
+			return s.fail(inTree, `"," or ")"`)
 		}
 	}
 }
@@ -118,17 +123,17 @@ func (p *filterParser) node(s *scanner, depth int) (c Condition, err *Error) {
 	// A column, perhaps one whose name begins like a word of the tree.
 	s.pos = start
 	c = Condition{}
-	if c.Field, err = field(s, "logic tree"); err != nil {
+	if c.Field, err = field(s, inTree); err != nil {
 		return c, err
 	}
 	if !s.take('.') {
-		return c, s.fail("logic tree", "delimiter (.)")
+		return c, s.fail(inTree, "delimiter (.)")
 	}
-	return c, p.operation(s, &c, "logic tree", true)
+	return c, p.operation(s, &c, inTree, true)
 }
 
 // operation reads [not.]operator.value. Inside a logic tree the value ends at a comma or parenthesis.
-func (p *filterParser) operation(s *scanner, c *Condition, what string, inTree bool) *Error {
+func (p *filterParser) operation(s *scanner, c *Condition, what string, nested bool) *Error {
 	if p.count++; p.count > p.limits.Filters {
 		return errLimit(400, "number of filters", int64(p.limits.Filters))
 	}
@@ -156,18 +161,18 @@ func (p *filterParser) operation(s *scanner, c *Condition, what string, inTree b
 			return err
 		}
 	case OpIs:
-		if err := parseIs(s, c, what, inTree); err != nil {
+		if err := parseIs(s, c, what, nested); err != nil {
 			return err
 		}
 	default:
-		if inTree {
+		if nested {
 			c.Value = treeValue(s)
 		} else {
 			c.Value = s.text[s.pos:]
 			s.pos = len(s.text)
 		}
 	}
-	if !inTree && !s.end() {
+	if !nested && !s.end() {
 		return s.fail(what, "end of input")
 	}
 	return nil
@@ -189,7 +194,7 @@ func (p *filterParser) list(s *scanner, c *Condition, what string) *Error {
 	if !s.take('(') {
 		return s.fail(what, `"("`)
 	}
-	if s.take(')') {
+	if s.blanks(); s.take(')') {
 		s.blanks()
 		return nil
 	}
@@ -212,10 +217,10 @@ func (p *filterParser) list(s *scanner, c *Condition, what string) *Error {
 }
 
 // parseIs reads the value of "is", in any case.
-func parseIs(s *scanner, c *Condition, what string, inTree bool) *Error {
+func parseIs(s *scanner, c *Condition, what string, nested bool) *Error {
 	start := s.pos
 	word := s.text[start:]
-	if inTree {
+	if nested {
 		word, _ = s.element()
 	}
 	switch strings.ToLower(word) {
@@ -233,7 +238,7 @@ func parseIs(s *scanner, c *Condition, what string, inTree bool) *Error {
 		s.pos = start
 		return s.fail(what, "null, not_null or trilean value (unknown, true, false)")
 	}
-	if !inTree {
+	if !nested {
 		s.pos = len(s.text)
 	}
 	return nil
@@ -268,7 +273,10 @@ func modifier(s *scanner, c *Condition, op Operator, what string) *Error {
 // field reads a column name and perhaps a JSON path behind it.
 func field(s *scanner, what string) (f Field, err *Error) {
 	name, ok := s.name()
-	if !ok {
+	switch {
+	case !ok && what == inTree:
+		return f, s.fail(what, "field name (* or [a..z0..9_$]), negation operator (not) or logic operator (and, or)")
+	case !ok:
 		return f, s.fail(what, "field name (* or [a..z0..9_$])")
 	}
 	f.Column = name

@@ -40,31 +40,20 @@ func orderTerm(s *scanner) (term OrderTerm, err *Error) {
 	if !s.take('.') {
 		return term, nil
 	}
-	word := orderWord(s)
-	if word == "asc" || word == "desc" {
-		term.Descending = word == "desc"
+	expected := `"asc", "desc", "nullsfirst" or "nullslast"`
+	if term.Descending = s.takeString("desc"); term.Descending || s.takeString("asc") {
+		expected = `"nullsfirst" or "nullslast"`
 		if !s.take('.') {
 			return term, nil
 		}
-		word = orderWord(s)
 	}
-	switch word {
-	case "nullsfirst":
+	switch {
+	case s.takeString("nullsfirst"):
 		term.Nulls = NullsFirst
-	case "nullslast":
+	case s.takeString("nullslast"):
 		term.Nulls = NullsLast
 	default:
-		s.pos -= len(word)
-		return term, s.fail("order", `"asc", "desc", "nullsfirst" or "nullslast"`)
+		return term, s.fail("order", expected)
 	}
 	return term, nil
-}
-
-// orderWord reads lower-case letters.
-func orderWord(s *scanner) string {
-	start := s.pos
-	for c := s.peek(); c >= 'a' && c <= 'z'; c = s.peek() {
-		s.pos++
-	}
-	return s.text[start:s.pos]
 }

@@ -5,8 +5,9 @@ import "strings"
 // scanner reads the small languages of PostgREST's query parameters from left to right. Positions
 // are bytes; what it returns are slices of its text unless a backslash had to be removed.
 type scanner struct {
-	text string
-	pos  int
+	text  string
+	pos   int
+	shift int // added to the columns of errors: what PostgREST's parser has read before the text
 }
 
 // end tells whether everything was read.
@@ -180,5 +181,5 @@ func (s *scanner) fail(what, expected string) *Error {
 			found = "that character"
 		}
 	}
-	return errSyntax(what, s.text, s.pos+1, "unexpected "+found+" expecting "+expected)
+	return errSyntax(what, s.text, s.shift+s.pos+1, "unexpected "+found+" expecting "+expected)
 }

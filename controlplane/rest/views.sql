@@ -29,7 +29,9 @@ select pg_catalog.json_build_object(
       'oid', c.oid::pg_catalog.int8, 'definition', w.ev_action::pg_catalog.text) order by c.oid), '[]')
     from pg_catalog.pg_class c
     join pg_catalog.pg_rewrite w on w.ev_class = c.oid and w.rulename = '_RETURN'
-    where c.relkind in ('v', 'm') and c.relnamespace in (select s.oid from application s where not s.ours)),
+    where c.relkind in ('v', 'm') and c.relnamespace in (select s.oid from application s where not s.ours)
+      -- a view whose definition is out of all proportion is not looked into
+      and pg_catalog.length(w.ev_action::pg_catalog.text) < 1000000),
   'keys', (
     select coalesce(pg_catalog.json_agg(pg_catalog.json_build_object(
       'name', k.conname,
