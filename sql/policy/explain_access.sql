@@ -4,6 +4,41 @@
 -- that always ends in an error and is caught: role, settings and whatever a policy's function wrote are gone afterwards
 -- (sequences are not).  No trigger fires, the table is not written.
 
+-- The whole row where only its key is given, and a table that has more than its key; what is given otherwise.
+create or replace function auth.row_by_key(p_table regclass, p_row jsonb)
+returns jsonb language plpgsql volatile security invoker set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_key text[] := array(select a.attname::text from pg_index i join pg_attribute a on a.attrelid = i.indrelid and a.attnum = any (i.indkey::smallint[])
+                        where i.indrelid = p_table and i.indisprimary order by 1);
+  v_signed jsonb;
+  v_row jsonb;
+begin
+  if p_row is null or cardinality(v_key) = 0 or array(select k from jsonb_object_keys(p_row) k order by 1) <> v_key
+     or not exists (select from pg_attribute a where a.attrelid = p_table and a.attnum > 0 and not a.attisdropped and not a.attname = any (v_key)) then
+    return p_row;
+  end if;
+  v_signed := auth.sign_context(p_user => null, p_aal => 'aal1', p_role => 'service_role');  -- audited
+  begin
+    perform set_config('fluxbase.context', v_signed ->> 'context', true), set_config('fluxbase.context_mac', v_signed ->> 'mac', true),
+            set_config('role', 'service_role', true);
+    execute format('select to_jsonb(t.*) from %s t join jsonb_populate_record(null::%s, $1) k on (%s) = (%s)', p_table, p_table,
+      (select string_agg(format('t.%I', k), ', ') from unnest(v_key) k), (select string_agg(format('k.%I', k), ', ') from unnest(v_key) k))
+      into v_row using p_row;
+    raise exception using errcode = 'ZF999', message = 'undo';
+  exception when sqlstate 'ZF999' then
+    null;
+  end;
+  if v_row is null then
+    raise exception using errcode = 'P0002', message = format('%s has no row with this key', p_table),
+      detail = 'it was looked for as service_role', hint = 'give the whole row, to_jsonb(t.*), when service_role does not see it';
+  end if;
+  return v_row;
+end $$;
+revoke all on function auth.row_by_key(regclass, jsonb) from public;
+grant execute on function auth.row_by_key(regclass, jsonb) to fluxbase_admin;
+comment on function auth.row_by_key(regclass, jsonb) is 'A row as JSON: read as service_role, audited, when just its primary key is given.';
+
 -- One report as JSON lines, the verdict last.  p_signed comes from auth.sign_context().
 create or replace function auth.access_report(
   p_signed jsonb, p_table regclass, p_command text, p_row jsonb, p_new jsonb, p_reads boolean, p_returning boolean, p_columns text[])
@@ -18,7 +53,6 @@ declare
   v_check jsonb;
   v_reads boolean;
   v_key text[];
-  v_by_key boolean := false;
   v_column record;
   v_missing text[] := '{}';           -- columns of the new row that nobody can know beforehand
   v_old jsonb := p_row;
@@ -26,7 +60,6 @@ declare
   v_given jsonb;
   v_row jsonb;
   v_from text;
-  v_sql text;
   v_path text := (select s.reset_val from pg_settings s where s.name = 'search_path');
   v_value boolean;
   v_json jsonb;
@@ -72,10 +105,7 @@ begin
                             when 'delete' then p_reads or p_returning else true end;
   v_key := array(select a.attname::text from pg_index i join pg_attribute a on a.attrelid = i.indrelid and a.attnum = any (i.indkey::smallint[])
                  where i.indrelid = p_table and i.indisprimary);
-  -- Exactly the key, of a table that has more than its key: the rest is read.
-  v_by_key := v_old is not null and cardinality(v_key) > 0
-    and (select array_agg(k order by k) from jsonb_object_keys(v_old) k) = (select array_agg(k order by k) from unnest(v_key) k)
-    and exists (select from pg_attribute a where a.attrelid = p_table and a.attnum > 0 and not a.attisdropped and not a.attname = any (v_key));
+  v_old := auth.row_by_key(p_table => p_table, p_row => v_old);
 
   -- 2. Grants.
   for v_column in
@@ -189,16 +219,6 @@ begin
 
   -- 5. Everything from here to the end of the block is undone.
   begin
-    if v_by_key then
-      perform set_config('role', 'service_role', true);
-      v_sql := format('select to_jsonb(t.*) from %s t join jsonb_populate_record(null::%s, $1) k on (%s) = (%s)', p_table, p_table,
-        (select string_agg(format('t.%I', k), ', ') from unnest(v_key) k), (select string_agg(format('k.%I', k), ', ') from unnest(v_key) k));
-      execute v_sql into v_old using v_old;
-      if v_old is null then
-        raise exception using errcode = 'P0002', message = format('%s has no row with this key', p_table),
-          detail = 'it was looked for as service_role', hint = 'give the whole row, to_jsonb(t.*), when it exists for the owner only';
-      end if;
-    end if;
     perform set_config('fluxbase.context', p_signed ->> 'context', true),
             set_config('fluxbase.context_mac', p_signed ->> 'mac', true),
             set_config('request.jwt.claims', coalesce(p_signed ->> 'claims', ''), true),
@@ -393,6 +413,7 @@ returns table (who text, role text, verdict text, detail text)
 language plpgsql volatile security invoker set search_path = pg_catalog, pg_temp
 as $$
 declare
+  v_row jsonb := case when p_command = 'insert' then p_row else auth.row_by_key(p_table => p_table, p_row => p_row) end;
   v_caller record;
   v_report jsonb;
 begin
@@ -404,7 +425,7 @@ begin
   loop
     v_report := auth.access_report(
       p_signed => auth.sign_context(p_user => v_caller.id, p_aal => 'aal1', p_role => v_caller.role), p_table => p_table, p_command => p_command,
-      p_row => p_row, p_new => p_new, p_reads => true, p_returning => false, p_columns => null) -> -1;
+      p_row => v_row, p_new => p_new, p_reads => true, p_returning => false, p_columns => null) -> -1;
     if v_report ->> 'result' <> 'denied' then
       who := v_caller.name;
       role := v_caller.role;

@@ -5,9 +5,11 @@
 create or replace function auth.org_ids_with_role(p_roles text[])
 returns uuid[] language plpgsql stable parallel safe security definer set search_path = pg_catalog, pg_temp
 as $$
+declare
+  v_user uuid := auth.current_user_id();  -- asked here: on a small table a call in the query runs for every row
 begin
   return (select coalesce(array_agg(m.org_id), array[]::uuid[]) from auth.memberships m
-          where m.user_id = auth.current_user_id() and m.role = any (p_roles));
+          where m.user_id = v_user and m.role = any (p_roles));
 end $$;
 revoke all on function auth.org_ids_with_role(text[]) from public;
 grant execute on function auth.org_ids_with_role(text[]) to public;

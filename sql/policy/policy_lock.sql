@@ -97,6 +97,11 @@ declare
   v_name text := (select c.relname from pg_class c where c.oid = p_relation);
   v_result text[];
 begin
+  if not has_database_privilege(current_database(), 'temporary') then
+    raise exception using errcode = '42501', message = format('%s may not create temporary tables', current_user),
+      detail = 'a policy whose text differs is read again on a temporary table',
+      hint = format('grant temporary on database %I to fluxbase_admin', current_database());
+  end if;
   begin
     execute format('create temporary table %I (%s)', v_name,
       (select string_agg(format('%I %s', a.attname, format_type(a.atttypid, a.atttypmod)), ', ' order by a.attnum)

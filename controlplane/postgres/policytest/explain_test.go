@@ -80,6 +80,13 @@ func TestExplainAccessVerdicts(t *testing.T) {
 		t.Errorf("with defaults that cannot be known: %s", got)
 	}
 	exec(t, b.super, `drop policy coloured on public.docs`)
+	// A function without a search_path of its own finds what it finds in a request.
+	exec(t, b.super, `create function public.looks_around(p bigint) returns boolean language plpgsql stable as 'begin return exists (select from parts) or p > 0; end';
+		create policy around on public.docs as restrictive for select to authenticated using (public.looks_around(id))`)
+	if got := verdict(t, dba, `'u0.0@example.com', 'public.docs', 'select', '{"id": 1}'`); got != `allowed: every phase is open` {
+		t.Errorf("without search_path: %s", got)
+	}
+	exec(t, b.super, `drop policy around on public.docs`)
 	// A function that the user may not execute, and a policy that recurses, end every query; the line says which policy it is.
 	exec(t, b.super, `create function public.secret() returns boolean language plpgsql as 'begin return true; end'; revoke all on function public.secret() from public;
 		create policy secret on public.docs for select to authenticated using (public.secret())`)
@@ -135,6 +142,9 @@ func TestExplainAccessLeavesNothing(t *testing.T) {
 	// Each user whose eyes it took is in the audit log.
 	if n := one[int](t, b.super, `select count(*)::int from audit.log where action = 'context.signed' and subject_id = $1`, b.users[0][0]); n != 6 {
 		t.Errorf("%d audited calls", n)
+	}
+	if verdict(t, dba, `'u0.0@example.com', 'public.docs', 'select', '{"id": 1}'`); one[int](t, b.super, `select count(*)::int from audit.log where action = 'context.signed' and details ->> 'role' = 'service_role'`) == 0 {
+		t.Error("a row was read as service_role, and the audit log does not say so")
 	}
 	exec(t, b.super, `create function public.wrapped() returns setof text language plpgsql security definer as $$ begin return query select result from auth.explain_access('u0.0@example.com', 'public.docs', 'select', '{"id": 1}'); end $$`)
 	refused(t, b.super, "42501", "role", `select public.wrapped()`)

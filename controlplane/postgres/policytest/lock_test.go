@@ -112,6 +112,8 @@ func TestPolicyDrift(t *testing.T) {
 			}
 		})
 	}
+	exec(t, b.super, `do $$ begin execute format('revoke temporary on database %I from public', current_database()); end $$; alter policy q on t using (a = 'x')`)
+	refused(t, b.dba(t), "42501", "grant temporary", `select auth.policy_drift($1)`, locked)
 	refused(t, b.super, "22023", "policy lock", `select auth.policy_drift('select 1')`)
 	refused(t, b.super, "22023", "policy lock", `select auth.policy_drift(null)`)
 	for _, who := range []string{"anon", "authenticated", "service_role", "fluxbase_api"} {
