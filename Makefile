@@ -23,6 +23,11 @@ test: ## all tests on the newest PostgreSQL found
 test-race: ## the packages that share state, under the race detector
 	$(GO) test -race -timeout 20m ./controlplane/gateway ./controlplane/token ./controlplane/password ./controlplane/server ./controlplane/rest
 
+.PHONY: test-clients
+test-clients: ## the unmodified clients of Supabase and PostgREST (needs node 20 and npm)
+	cd testdata/clients && npm ci --no-audit --no-fund
+	FLUXBASE_TEST_CLIENTS=1 $(GO) test -count=1 -timeout 20m ./controlplane/clienttest
+
 .PHONY: test-matrix
 test-matrix: ## the database tests on PostgreSQL 15 to 18 (binaries from npm)
 	@set -e; for v in $(PG_VERSIONS); do \
