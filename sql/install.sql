@@ -292,6 +292,18 @@ set local lock_timeout = '5s';
 --*/}}
 --{{"\n"}}{{ template "policy/policy_lock.sql" . }}
 --{{/*
+\ir ratelimit/rules.sql
+--*/}}
+--{{"\n"}}{{ template "ratelimit/rules.sql" . }}
+--{{/*
+\ir ratelimit/take.sql
+--*/}}
+--{{"\n"}}{{ template "ratelimit/take.sql" . }}
+--{{/*
+\ir ratelimit/admin.sql
+--*/}}
+--{{"\n"}}{{ template "ratelimit/admin.sql" . }}
+--{{/*
 \ir admin/housekeeping.sql
 --*/}}
 --{{"\n"}}{{ template "admin/housekeeping.sql" . }}

@@ -51,7 +51,7 @@ func TestConfigTable(t *testing.T) {
 	}
 	t.Setenv("FLUXBASE_AUTH_JWT_SECRET_FILE", secretFile)
 	t.Setenv("FLUXBASE_AUTH_PASSWORD_MIN_LENGTH", "14")
-	t.Setenv("FLUXBASE_RATE_LIMITING_PER_MINUTE", "60")
+	t.Setenv("FLUXBASE_LOGGING_AUDIT_LOG_FILE", "/a")
 	out, errs, err := runConfig(t)
 	if err != nil {
 		t.Fatalf("%v\n%s", err, errs)
@@ -74,7 +74,7 @@ func TestConfigTable(t *testing.T) {
 	if strings.Contains(out+errs, "hidden1") || strings.Contains(out+errs, configSecret) {
 		t.Errorf("a secret is shown:\n%s%s", out, errs)
 	}
-	if !strings.Contains(errs, "warning: rate_limiting.per_minute (FLUXBASE_RATE_LIMITING_PER_MINUTE)") {
+	if !strings.Contains(errs, "warning: logging.audit_log_file (FLUXBASE_LOGGING_AUDIT_LOG_FILE)") {
 		t.Errorf("no warning in %q", errs)
 	}
 }

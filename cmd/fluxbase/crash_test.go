@@ -26,7 +26,7 @@ import (
 const crashPassword = "a password for crash tests"
 
 // startServe runs fluxbase serve for a database of a private cluster and returns its base URL.
-func startServe(t *testing.T, c *pgtest.PrivateCluster, database string) string {
+func startServe(t *testing.T, c *pgtest.PrivateCluster, database string, variables ...string) string {
 	t.Helper()
 	self, err := os.Executable()
 	if err != nil {
@@ -43,6 +43,7 @@ func startServe(t *testing.T, c *pgtest.PrivateCluster, database string) string 
 	cmd.Env = append(os.Environ(), asCommand+"=1", "FLUXBASE_SERVER_LISTEN="+address,
 		"FLUXBASE_AUTH_JWT_SECRET="+rand.Text()+rand.Text(),
 		"FLUXBASE_SERVER_TLS_TERMINATED_BY_PROXY=true", "FLUXBASE_SERVER_TRUSTED_PROXIES=192.0.2.1", "FLUXBASE_LOGGING_LEVEL=error")
+	cmd.Env = append(cmd.Env, variables...)
 	for login, variable := range map[string]string{"api": "URL", "service": "SERVICE_URL", "server": "SERVER_URL"} {
 		dsn, err := postgres.WithUser(c.SuperuserURL(database), "fluxbase_"+login, "crash-password-of-"+login)
 		if err != nil {
@@ -140,7 +141,7 @@ func TestPostgreSQLKilledUnderLoad(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	base := startServe(t, c, "app")
+	base := startServe(t, c, "app", "FLUXBASE_RATE_LIMITING_ENABLED=false")
 
 	var (
 		mu       sync.Mutex

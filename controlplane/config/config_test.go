@@ -165,7 +165,7 @@ monitoring:
 		!slices.Equal(c.RateLimiting.Endpoints, []config.EndpointLimit{{Path: "/api/v1/auth/login", PerMinute: 5}}) {
 		t.Errorf("limits: got %+v", c.RateLimiting)
 	}
-	if got := len(c.Warnings()); got != 4 {
+	if got := len(c.Warnings()); got != 0 {
 		t.Errorf("limits: warnings %q", c.Warnings())
 	}
 	c = mustLoad(t, logs, good())

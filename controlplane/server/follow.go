@@ -117,6 +117,11 @@ func (s *Server) refresh(ctx context.Context, settings, catalog bool) {
 		if err := s.reloadSettings(ctx); err != nil && ctx.Err() == nil {
 			s.log.Warn("settings were not read", "error", err)
 		}
+		if s.config.RateLimiting.Enabled {
+			if err := s.limiter.Reload(ctx); err != nil && ctx.Err() == nil {
+				s.log.Warn("rate limits were not read", "error", err)
+			}
+		}
 	}
 	if catalog {
 		if err := s.catalog.Reload(ctx); err != nil && ctx.Err() == nil {

@@ -27,7 +27,7 @@ func (s *Server) routes() http.Handler {
 	e.Use(s.observe)
 
 	for _, prefix := range authPrefixes {
-		s.auth.Mount(e.Group(prefix), withRequestID)
+		s.auth.Mount(e.Group(prefix), s.limitAuth, withRequestID)
 	}
 	for _, prefix := range dataPrefixes {
 		e.Match(dataMethods, prefix+"/:name", s.serveTable)
@@ -48,12 +48,19 @@ func (s *Server) serveFunction(c echo.Context) error {
 }
 
 func (s *Server) serveData(c echo.Context, serve func(w http.ResponseWriter, r *http.Request, name string)) error {
-	name, ok := lastSegment(c.Request().URL, strings.TrimSuffix(c.Path(), ":name"))
+	prefix := strings.TrimSuffix(c.Path(), ":name")
+	name, ok := lastSegment(c.Request().URL, prefix)
 	if !ok {
 		return errNotFound
 	}
 	caller, err := s.gate.Caller(c.Request(), s.origin(c))
 	if err != nil {
+		if limited := s.limit(c, canonical(prefix)+name, s.anonymous(c)); limited != nil {
+			return limited
+		}
+		return err
+	}
+	if err := s.limit(c, canonical(prefix)+name, caller); err != nil {
 		return err
 	}
 	serve(c.Response(), withCaller(c.Request(), &caller), name)

@@ -51,6 +51,7 @@ type Server struct {
 	catalog     *rest.Cache
 	data        *rest.Handler
 	guard       *guard.Guard
+	limiter     *guard.Limiter
 	certificate *guard.Certificate // nil without TLS
 	handler     http.Handler
 
@@ -114,6 +115,7 @@ func (s *Server) open(ctx context.Context, o Options) (err error) {
 	if err != nil {
 		return err
 	}
+	s.limiter = guard.NewLimiter(s.gateway, s.clock, s.log)
 	if s.hasher, err = password.New(password.Options{}); err != nil {
 		return err
 	}
@@ -130,6 +132,9 @@ func (s *Server) open(ctx context.Context, o Options) (err error) {
 		return err
 	}
 	if err := s.openData(ctx); err != nil {
+		return err
+	}
+	if err := s.openLimits(ctx); err != nil {
 		return err
 	}
 	s.guard = guard.New(guard.Options{Server: s.config.Server, Refuse: s.refuseRequest})

@@ -64,6 +64,22 @@ begin
   get diagnostics rows = row_count;
   return next;
 
+  task := 'counters of rate limits';
+  delete from ratelimit.counters where (rule_id, subject) in (
+    select c.rule_id, c.subject from ratelimit.counters c left join ratelimit.rules r on r.id = c.rule_id
+    where c.window_start < now() - make_interval(secs => coalesce(r.window_seconds, 0) + 60)
+    limit v_batch for update of c skip locked);
+  get diagnostics rows = row_count;
+  return next;
+
+  task := 'volume counters of rate limits';
+  delete from ratelimit.volume_counters where (rule_id, subject) in (
+    select c.rule_id, c.subject from ratelimit.volume_counters c left join ratelimit.rules r on r.id = c.rule_id
+    where c.window_start < now() - make_interval(secs => coalesce(r.window_seconds, 0) + 60)
+    limit v_batch for update of c skip locked);
+  get diagnostics rows = row_count;
+  return next;
+
   task := 'dead sessions';
   delete from auth.sessions where id in (
     select s.id from auth.sessions s

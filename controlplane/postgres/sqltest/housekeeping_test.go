@@ -53,18 +53,21 @@ func TestHousekeeping(t *testing.T) {
 		}
 		return got
 	}
+	exec(t, super, `insert into ratelimit.counters (rule_id, subject, window_start, hits, taken) select id, 'x', now() - case name when 'login' then interval '1 hour' else interval '0' end, 1, 1
+		from ratelimit.rules where name in ('login', 'signup')`)
+	exec(t, super, `insert into ratelimit.volume_counters (rule_id, subject, window_start, hits, taken) values (-1, 'x', now() - interval '1 hour', 1, 1)`)
 	got := run()
 	for task, want := range map[string]int64{
 		"expired entries of the token blacklist": 1, "used and expired one-time tokens": 2, "stale counters of failed logins": 1,
 		"dead sessions": 2, "refresh tokens of old generations": 2, "audit partitions made": 0,
 		"old challenges of second factors": 1, "second factors begun and left": 1, "audit partitions dropped": 0,
-		"organization invitations that are over": 2,
+		"organization invitations that are over": 2, "counters of rate limits": 1, "volume counters of rate limits": 1,
 	} {
 		if n, ok := got[task]; !ok || n != want {
 			t.Errorf("%s: %d, want %d", task, n, want)
 		}
 	}
-	if len(got) != 10 {
+	if len(got) != 12 {
 		t.Errorf("tasks: %v", got)
 	}
 	if left := one[string](t, super, `select string_agg(generation::text, ' ' order by generation) from auth.refresh_tokens`); left != "3 4 5" {

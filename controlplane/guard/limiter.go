@@ -1,0 +1,375 @@
+package guard
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"reflect"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/wayli-app/fluxbase/controlplane/gateway"
+)
+
+// Entries calls entry points of the schema fluxbase; [gateway.Gateway] does.
+type Entries interface {
+	Entry(ctx context.Context, caller gateway.Caller, sql string, args [][]byte) ([]byte, error)
+}
+
+// The entry points that a Limiter calls.
+const (
+	sqlRateRules = `select fluxbase.rate_rules()`
+	sqlRateLimit = `select fluxbase.rate_limit(p_requests => $1)`
+)
+
+// Decision is what the limits say of a request. The numbers are those of the rule that is nearest to its limit; Limit 0
+// is none.
+type Decision struct {
+	Refused   bool
+	Limit     int
+	Remaining int
+	Reset     time.Duration // until the window ends
+}
+
+// Limiter counts requests by the rules of the database, which counts them for all servers together.
+//
+// Of a durable rule each request is counted there on its own. Of the others a server takes a lot of requests at once and
+// gives them out itself; what it has not given out when the window ends is lost, so that servers together never let
+// through more than the limit. Who has reached a limit is refused from memory until the window ends.
+//
+// A Limiter without rules costs nothing. It is safe for concurrent use.
+type Limiter struct {
+	entries Entries
+	clock   func() time.Time
+	log     *slog.Logger
+	rules   atomic.Pointer[[]rateRule]
+
+	mu   sync.Mutex
+	lots map[lotKey]lot
+}
+
+type rateRule struct {
+	ID            int    `json:"id"`
+	Name          string `json:"name"`
+	Scope         string `json:"scope"`
+	Method        string `json:"method"`
+	Path          string `json:"path"`
+	Limit         int    `json:"limit"`
+	WindowSeconds int    `json:"window_seconds"`
+	Mode          string `json:"mode"`
+	Durable       bool   `json:"durable"`
+
+	segments []string
+}
+
+type lotKey struct {
+	rule    int
+	subject string
+}
+
+// lot is what a server knows of one counter until the window ends.
+type lot struct {
+	left      int // requests that may pass without asking
+	remaining int // in the database, when it was asked last
+	window    int64
+	until     time.Time
+	exhausted bool // nothing is left, here and there
+}
+
+// maxLots bounds the memory: beyond it, what ended is forgotten, and then everything, which is asked again.
+const maxLots = 100_000
+
+// NewLimiter makes a limiter without rules; see [Limiter.Reload].
+func NewLimiter(entries Entries, clock func() time.Time, log *slog.Logger) *Limiter {
+	return &Limiter{entries: entries, clock: clock, log: log, lots: map[lotKey]lot{}}
+}
+
+// Reload reads the rules, and forgets who is refused: counters may have been reset. After an error the old ones hold.
+func (l *Limiter) Reload(ctx context.Context) error {
+	text, err := l.entries.Entry(ctx, gateway.Caller{Role: "anon"}, sqlRateRules, nil)
+	if err != nil {
+		return fmt.Errorf("read rate limits: %w", err)
+	}
+	var rules []rateRule
+	if err := json.Unmarshal(text, &rules); err != nil {
+		return fmt.Errorf("read rate limits: %w", err)
+	}
+	for i := range rules {
+		rules[i].segments = strings.Split(rules[i].Path, "/")
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if old := l.rules.Swap(&rules); old == nil || !reflect.DeepEqual(*old, rules) {
+		clear(l.lots)
+	}
+	for key, k := range l.lots {
+		if k.exhausted {
+			delete(l.lots, key)
+		}
+	}
+	return nil
+}
+
+// Check counts a request. The path is that of the route, below /api/v1, whatever the client wrote. When the database
+// can't be asked, requests pass the rules that are not durable; for the others that is the error.
+func (l *Limiter) Check(ctx context.Context, method, path string, who gateway.Caller) (Decision, error) {
+	rules := l.rules.Load()
+	if rules == nil || len(*rules) == 0 {
+		return Decision{}, nil
+	}
+	now := l.clock()
+	var (
+		d   Decision
+		ask []request
+		met []meeting
+	)
+	for i := range *rules {
+		r := &(*rules)[i]
+		if r.Method != "" && r.Method != method || !r.matches(path) {
+			continue
+		}
+		if subject := r.subject(who); subject != "" {
+			met = append(met, meeting{r, lotKey{r.ID, subject}})
+		}
+	}
+	if refusal, ok := l.fromMemory(now, met, &d, &ask); ok {
+		return refusal, nil
+	}
+	if len(ask) == 0 {
+		return d, nil
+	}
+	taken, err := l.take(ctx, ask)
+	if err != nil {
+		for _, m := range met {
+			if m.rule.Durable {
+				return Decision{}, err
+			}
+		}
+		l.log.Warn("rate limits were not counted", "error", err)
+		return d, nil
+	}
+	return l.settle(now, met, taken, d), nil
+}
+
+// meeting is a rule that a request meets, with its counter.
+type meeting struct {
+	rule *rateRule
+	key  lotKey
+}
+
+type request struct {
+	Rule    int    `json:"rule"`
+	Subject string `json:"subject"`
+	Want    int    `json:"want"`
+}
+
+type taking struct {
+	Rule      int    `json:"rule"`
+	Subject   string `json:"subject"`
+	Granted   int    `json:"granted"`
+	Remaining int    `json:"remaining"`
+	Window    int64  `json:"window"`
+	ResetMS   int64  `json:"reset_ms"`
+}
+
+// fromMemory refuses what is known to be refused, gives out of the lots, and lists what must be asked.
+func (l *Limiter) fromMemory(now time.Time, met []meeting, d *Decision, ask *[]request) (refusal Decision, refused bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, m := range met {
+		if k, ok := l.lots[m.key]; ok && k.exhausted && now.Before(k.until) && m.rule.enforced() {
+			return Decision{Refused: true, Limit: m.rule.Limit, Reset: k.until.Sub(now)}, true
+		}
+	}
+	for _, m := range met {
+		k, ok := l.lots[m.key]
+		switch {
+		case ok && now.Before(k.until) && k.exhausted: // reported before
+		case ok && now.Before(k.until) && k.left > 0:
+			k.left--
+			l.lots[m.key] = k
+			d.nearest(m.rule.Limit, k.left+k.remaining, k.until.Sub(now))
+		default:
+			*ask = append(*ask, request{m.rule.ID, m.key.subject, m.rule.want()})
+		}
+	}
+	return Decision{}, false
+}
+
+func (l *Limiter) take(ctx context.Context, ask []request) ([]taking, error) {
+	text, err := json.Marshal(ask)
+	if err != nil {
+		return nil, err
+	}
+	if text, err = l.entries.Entry(ctx, gateway.Caller{Role: "anon"}, sqlRateLimit, [][]byte{text}); err != nil {
+		return nil, fmt.Errorf("count a request: %w", err)
+	}
+	var answer struct {
+		Taken []taking `json:"taken"`
+	}
+	if err := json.Unmarshal(text, &answer); err != nil {
+		return nil, fmt.Errorf("count a request: %w", err)
+	}
+	return answer.Taken, nil
+}
+
+// settle decides by what was granted and keeps the rest. Windows end by the clock from before the question, which is
+// never later than that of the database.
+func (l *Limiter) settle(now time.Time, met []meeting, taken []taking, d Decision) Decision {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.shrink(now)
+	for _, t := range taken {
+		key := lotKey{t.Rule, t.Subject}
+		var rule *rateRule
+		for _, m := range met {
+			if m.key == key {
+				rule = m.rule
+			}
+		}
+		if rule == nil {
+			continue
+		}
+		reset := time.Duration(t.ResetMS) * time.Millisecond
+		k := l.lots[key]
+		switch {
+		case t.Window < k.window: // another request has begun the next one meanwhile
+		case t.Window > k.window:
+			k = lot{window: t.Window}
+			fallthrough
+		default:
+			k.until, k.remaining = now.Add(reset), t.Remaining
+			k.left += max(t.Granted-1, 0)
+			if t.Granted == 0 && k.left > 0 { // of a lot that came meanwhile
+				k.left--
+				t.Granted = 1
+			}
+			if t.Granted == 0 && k.left == 0 && !k.exhausted {
+				k.exhausted = true
+				l.log.Warn("rate limit reached", "rule", rule.Name, "subject", t.Subject, "mode", rule.Mode)
+			}
+			l.lots[key] = k
+		}
+		if t.Granted > 0 {
+			d.nearest(rule.Limit, t.Granted-1+t.Remaining, reset)
+			continue
+		}
+		if rule.enforced() {
+			return Decision{Refused: true, Limit: rule.Limit, Reset: reset}
+		}
+	}
+	return d
+}
+
+func (l *Limiter) shrink(now time.Time) {
+	if len(l.lots) < maxLots {
+		return
+	}
+	for key, k := range l.lots {
+		if !now.Before(k.until) {
+			delete(l.lots, key)
+		}
+	}
+	if len(l.lots) >= maxLots {
+		clear(l.lots)
+	}
+}
+
+// nearest keeps the numbers of the rule under which the fewest requests are left.
+func (d *Decision) nearest(limit, remaining int, reset time.Duration) {
+	if d.Limit == 0 || remaining < d.Remaining {
+		d.Limit, d.Remaining, d.Reset = limit, remaining, reset
+	}
+}
+
+func (r *rateRule) enforced() bool { return r.Mode == "enforce" }
+
+// maxLot is how many requests a server takes at once.
+const maxLot = 100
+
+// want is how many to take: of a durable rule one, else a small part of the limit.
+func (r *rateRule) want() int {
+	if r.Durable {
+		return 1
+	}
+	return min(max(r.Limit/20, 1), maxLot)
+}
+
+// matches is ratelimit.matches.
+func (r *rateRule) matches(path string) bool {
+	if r.Path == "" {
+		return true
+	}
+	rest, more := path, true
+	for i, segment := range r.segments {
+		if segment == "**" && i == len(r.segments)-1 {
+			return true
+		}
+		if !more {
+			return false
+		}
+		var part string
+		part, rest, more = strings.Cut(rest, "/")
+		if segment != part && (segment != "*" || part == "") {
+			return false
+		}
+	}
+	return !more
+}
+
+// subject is who is counted, empty for a request that the rule is not about.
+func (r *rateRule) subject(who gateway.Caller) string {
+	switch r.Scope {
+	case "global":
+		return "*"
+	case "ip":
+		return address(who.IP)
+	case "user":
+		return id(who.UserID)
+	case "api_key":
+		return id(ownKey(who))
+	case "org":
+		return id(who.OrgID)
+	case "client":
+		switch {
+		case ownKey(who) != uuid.Nil:
+			return "key:" + who.APIKeyID.String()
+		case who.UserID != uuid.Nil:
+			return "user:" + who.UserID.String()
+		}
+		return "ip:" + address(who.IP)
+	}
+	return ""
+}
+
+// ownKey is the key of a request, unless it is the one that all browsers have.
+func ownKey(who gateway.Caller) uuid.UUID {
+	if who.Role == "anon" {
+		return uuid.Nil
+	}
+	return who.APIKeyID
+}
+
+// address is how fluxbase.client_address writes it.
+func address(a netip.Addr) string {
+	switch {
+	case !a.IsValid():
+		return "unknown"
+	case a.Is6():
+		return netip.PrefixFrom(Group(a), 64).String()
+	}
+	return a.String()
+}
+
+func id(u uuid.UUID) string {
+	if u == uuid.Nil {
+		return ""
+	}
+	return u.String()
+}

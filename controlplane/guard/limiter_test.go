@@ -1,0 +1,207 @@
+package guard_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"log/slog"
+	"net/netip"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/wayli-app/fluxbase/controlplane/gateway"
+	"github.com/wayli-app/fluxbase/controlplane/guard"
+)
+
+// database is fluxbase.rate_limit in memory, with one window that the test moves.
+type database struct {
+	mu     sync.Mutex
+	rules  string
+	limits map[int]int
+	hits   map[string]int
+	asked  int
+	window int64
+	reset  int64 // ms
+	err    error
+}
+
+func (d *database) Entry(_ context.Context, _ gateway.Caller, sql string, args [][]byte) ([]byte, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.err != nil {
+		return nil, d.err
+	}
+	if strings.Contains(sql, "rate_rules") {
+		return []byte(d.rules), nil
+	}
+	d.asked++
+	var ask []struct {
+		Rule    int    `json:"rule"`
+		Subject string `json:"subject"`
+		Want    int    `json:"want"`
+	}
+	if err := json.Unmarshal(args[0], &ask); err != nil {
+		return nil, err
+	}
+	type row map[string]any
+	var taken []row
+	for _, a := range ask {
+		granted := min(a.Want, d.limits[a.Rule]-d.hits[a.Subject])
+		d.hits[a.Subject] += granted
+		taken = append(taken, row{"rule": a.Rule, "subject": a.Subject, "granted": granted, "remaining": d.limits[a.Rule] - d.hits[a.Subject],
+			"window": d.window, "reset_ms": d.reset})
+	}
+	return json.Marshal(row{"taken": taken})
+}
+
+func newLimiter(t *testing.T, rules string, limits map[int]int) (*guard.Limiter, *database, *time.Time) {
+	t.Helper()
+	d := &database{rules: rules, limits: limits, hits: map[string]int{}, window: 1, reset: 60_000}
+	now := time.Unix(1_800_000_000, 0)
+	l := guard.NewLimiter(d, func() time.Time { return now }, slog.New(slog.DiscardHandler))
+	if err := l.Reload(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	return l, d, &now
+}
+
+func passes(t *testing.T, l *guard.Limiter, path string, who gateway.Caller) bool {
+	t.Helper()
+	d, err := l.Check(t.Context(), "POST", path, who)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return !d.Refused
+}
+
+var someone = gateway.Caller{Role: "anon", IP: netip.MustParseAddr("203.0.113.9")}
+
+func TestDurableRulesAskEachTime(t *testing.T) {
+	t.Parallel()
+	l, d, now := newLimiter(t, `[{"id":1,"scope":"ip","path":"/login","limit":3,"window_seconds":60,"mode":"enforce","durable":true}]`, map[int]int{1: 3})
+	for i := range 3 {
+		if !passes(t, l, "/login", someone) || d.asked != i+1 {
+			t.Errorf("request %d: asked %d times", i+1, d.asked)
+		}
+	}
+	for range 5 {
+		if passes(t, l, "/login", someone) {
+			t.Error("one more passes")
+		}
+	}
+	if d.asked != 4 {
+		t.Errorf("a blocked client asks the database: %d times", d.asked)
+	}
+	if !passes(t, l, "/logout", someone) || !passes(t, l, "/login/", someone) || !passes(t, l, "/login", gateway.Caller{IP: netip.MustParseAddr("203.0.113.10")}) {
+		t.Error("another path or address is refused")
+	}
+	*now = now.Add(61 * time.Second)
+	clear(d.hits)
+	d.window = 2
+	if !passes(t, l, "/login", someone) {
+		t.Error("the next window is closed")
+	}
+}
+
+func TestLots(t *testing.T) {
+	t.Parallel()
+	l, d, now := newLimiter(t, `[{"id":1,"scope":"client","limit":1000,"window_seconds":60,"mode":"enforce"}]`, map[int]int{1: 1000})
+	for i := range 1000 {
+		decision, err := l.Check(t.Context(), "GET", "/x", someone)
+		if err != nil || decision.Refused || decision.Limit != 1000 || decision.Remaining != 999-i {
+			t.Fatalf("request %d: %+v %v", i, decision, err)
+		}
+	}
+	if d.asked != 20 {
+		t.Errorf("asked %d times", d.asked)
+	}
+	if passes(t, l, "/x", someone) {
+		t.Error("more than the limit passes")
+	}
+	// What is left of a lot is worth nothing in the next window.
+	*now, d.window = now.Add(2*time.Minute), 2
+	clear(d.hits)
+	passes(t, l, "/x", someone)
+	*now, d.window = now.Add(2*time.Minute), 3
+	d.hits["ip:203.0.113.9"] = 1000
+	if passes(t, l, "/x", someone) {
+		t.Error("the lot of an old window is used")
+	}
+}
+
+func TestSubjects(t *testing.T) {
+	t.Parallel()
+	user, key := uuid.New(), uuid.New()
+	ip := netip.MustParseAddr("2001:db8:1:2:3::4")
+	for name, c := range map[string]struct {
+		scope string
+		who   gateway.Caller
+		want  string
+	}{
+		"address":           {"ip", someone, "203.0.113.9"},
+		"IPv6":              {"ip", gateway.Caller{IP: ip}, "2001:db8:1:2::/64"},
+		"unknown":           {"ip", gateway.Caller{}, "unknown"},
+		"user":              {"user", gateway.Caller{UserID: user, Role: "authenticated"}, user.String()},
+		"no user":           {"user", someone, ""},
+		"key":               {"api_key", gateway.Caller{APIKeyID: key, Role: "service_role"}, key.String()},
+		"key of browsers":   {"api_key", gateway.Caller{APIKeyID: key, Role: "anon"}, ""},
+		"organization":      {"org", gateway.Caller{OrgID: user}, user.String()},
+		"all":               {"global", someone, "*"},
+		"client, key":       {"client", gateway.Caller{APIKeyID: key, UserID: user, Role: "authenticated"}, "key:" + key.String()},
+		"client, user":      {"client", gateway.Caller{UserID: user, Role: "authenticated", IP: ip}, "user:" + user.String()},
+		"client, anonymous": {"client", gateway.Caller{APIKeyID: key, Role: "anon", IP: ip}, "ip:2001:db8:1:2::/64"},
+	} {
+		l, d, _ := newLimiter(t, `[{"id":1,"scope":"`+c.scope+`","limit":3,"window_seconds":60,"mode":"enforce","durable":true}]`, map[int]int{1: 3})
+		passes(t, l, "/x", c.who)
+		got := ""
+		for subject := range d.hits {
+			got = subject
+		}
+		if got != c.want {
+			t.Errorf("%s: got %q, want %q", name, got, c.want)
+		}
+	}
+}
+
+func TestReportedRulesRefuseNobody(t *testing.T) {
+	t.Parallel()
+	l, d, _ := newLimiter(t, `[{"id":1,"scope":"ip","limit":1,"window_seconds":60,"mode":"report","durable":true}]`, map[int]int{1: 1})
+	for range 5 {
+		if !passes(t, l, "/x", someone) {
+			t.Error("refused")
+		}
+	}
+	if d.asked != 2 {
+		t.Errorf("asked %d times", d.asked)
+	}
+}
+
+// Without the database sensitive rules let nobody through, others everybody.
+func TestStoreFails(t *testing.T) {
+	t.Parallel()
+	for _, durable := range []string{"true", "false"} {
+		l, d, _ := newLimiter(t, `[{"id":1,"scope":"ip","limit":1,"window_seconds":60,"mode":"enforce","durable":`+durable+`}]`, map[int]int{1: 1})
+		d.err = errors.New("gone")
+		if _, err := l.Check(t.Context(), "POST", "/x", someone); (err != nil) != (durable == "true") {
+			t.Errorf("durable %s: %v", durable, err)
+		}
+	}
+}
+
+// After a reset in psql, whoever was refused is asked for anew.
+func TestReloadForgetsRefusals(t *testing.T) {
+	t.Parallel()
+	l, d, _ := newLimiter(t, `[{"id":1,"scope":"ip","limit":1,"window_seconds":60,"mode":"enforce","durable":true}]`, map[int]int{1: 1})
+	passes(t, l, "/x", someone)
+	if passes(t, l, "/x", someone) {
+		t.Fatal("the limit does not hold")
+	}
+	clear(d.hits)
+	if err := l.Reload(t.Context()); err != nil || !passes(t, l, "/x", someone) {
+		t.Errorf("still refused: %v", err)
+	}
+}

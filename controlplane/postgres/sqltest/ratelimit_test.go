@@ -1,0 +1,148 @@
+package sqltest
+
+import (
+	"fmt"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/wayli-app/fluxbase/controlplane/postgres/pgtest"
+)
+
+const takeSQL = `select fluxbase.rate_limit(p_requests => jsonb_build_array(jsonb_build_object('rule', $1::integer, 'subject', $2::text, 'want', $3::integer)))
+  -> 'taken' -> 0 ->> 'granted'`
+
+// ruleID makes a rule with a window of half a month that has just begun or lasts for a while.
+func ruleID(t *testing.T, conn *pgx.Conn, name string, limit int, path string) int {
+	t.Helper()
+	exec(t, conn, `select ratelimit.set_rule(p_name => $1, p_scope => 'ip', p_limit => $2, p_window => '15 days', p_path => $3)`, name, limit, path)
+	if one[bool](t, conn, `select extract(epoch from now())::bigint % 1296000 > 1295700`) {
+		t.Skip("the window ends while the test runs")
+	}
+	return one[int](t, conn, `select id from ratelimit.rules where name = $1`, name)
+}
+
+// Requests in parallel never pass the limit, and all of it is given: one by one, and in lots whose last is smaller.
+func TestRateLimitIsExact(t *testing.T) {
+	t.Parallel()
+	db := pgtest.Database(t)
+	super := db.Conn(t, "superuser")
+	for _, c := range []struct {
+		path              string
+		want, limit, sent int
+	}{
+		{"/api/v1/auth/login", 1, 10, 25}, {"/api/v1/rest/notes", 7, 100, 10},
+	} {
+		rule := ruleID(t, super, c.path, c.limit, c.path)
+		var granted atomic.Int64
+		var all sync.WaitGroup
+		for range 8 {
+			conn := db.Conn(t, "fluxbase_server")
+			all.Go(func() {
+				for range c.sent {
+					var n int64
+					var text string
+					if err := conn.QueryRow(t.Context(), takeSQL, rule, "203.0.113.9", c.want).Scan(&text); err != nil {
+						t.Error(err)
+						return
+					}
+					_, _ = fmt.Sscan(text, &n)
+					granted.Add(n)
+				}
+			})
+		}
+		all.Wait()
+		if granted.Load() != int64(c.limit) {
+			t.Errorf("%s: %d passed of %d", c.path, granted.Load(), c.limit)
+		}
+		if other := one[string](t, super, takeSQL, rule, "203.0.113.10", 1); other != "1" {
+			t.Errorf("%s: another subject gets %s", c.path, other)
+		}
+	}
+	if n := one[string](t, super, `select (select count(*) from ratelimit.counters) || ' ' || (select count(*) from ratelimit.volume_counters)`); n != "2 2" {
+		t.Errorf("counters: %s", n)
+	}
+}
+
+func TestRateLimitWindows(t *testing.T) {
+	t.Parallel()
+	super := pgtest.Database(t).Conn(t, "superuser")
+	exec(t, super, `select ratelimit.set_rule(p_name => 'short', p_scope => 'ip', p_limit => 1, p_window => '2 seconds', p_path => '/api/v1/auth/login')`)
+	rule := one[int](t, super, `select id from ratelimit.rules where name = 'short'`)
+	exec(t, super, `select pg_sleep(2 - extract(epoch from clock_timestamp())::numeric % 2)`)
+	got := one[string](t, super, takeSQL, rule, "a", 1) + one[string](t, super, takeSQL, rule, "a", 1)
+	if got != "10" {
+		t.Errorf("first window: %s", got)
+	}
+	// A counter that another call has moved to the next window does not go back.
+	exec(t, super, `update ratelimit.counters set window_start = window_start + interval '1 hour'`)
+	if got := one[string](t, super, takeSQL, rule, "a", 1); got != "0" {
+		t.Errorf("an older window opens a newer one: %s", got)
+	}
+	exec(t, super, `update ratelimit.counters set window_start = window_start - interval '2 hours'`)
+	if got := one[string](t, super, takeSQL, rule, "a", 1); got != "1" {
+		t.Errorf("the next window: %s", got)
+	}
+}
+
+func TestRateLimitAdministration(t *testing.T) {
+	t.Parallel()
+	db := pgtest.Database(t)
+	super := db.Conn(t, "superuser")
+	rule := ruleID(t, super, "mine", 2, "/api/v1/rest/*")
+	for range 3 {
+		one[string](t, super, takeSQL, rule, "203.0.113.9", 1)
+	}
+	why := `select string_agg(rule || ' ' || used || '/' || max_requests || ' ' || verdict, ', ') from ratelimit.why('203.0.113.9', $1)`
+	for path, want := range map[string]string{"/api/v1/rest/notes": "mine 2/2 refused", "/api/v1/auth/login": "login 0/5 passes",
+		"/api/v1/auth/factors/x/verify": "second factor 0/15 passes"} {
+		if got := one[string](t, super, why, path); got != want {
+			t.Errorf("%s: %s", path, got)
+		}
+	}
+	if got := one[string](t, super, `select rule || ' ' || subject || ' ' || used from ratelimit.top()`); got != "mine 203.0.113.9 2" {
+		t.Errorf("top: %s", got)
+	}
+	if n := one[int](t, super, `select ratelimit.reset('203.0.113.9')`); n != 1 || one[string](t, super, takeSQL, rule, "203.0.113.9", 1) != "1" {
+		t.Errorf("reset: %d", n)
+	}
+	refused(t, super, "22023", []string{"neither"}, `select ratelimit.reset()`)
+	exec(t, super, `select ratelimit.drop_rule('mine')`)
+	refused(t, super, "P0002", []string{"active_rules"}, `select ratelimit.drop_rule('mine')`)
+	if n := one[int](t, super, `select count(*)::integer from ratelimit.volume_counters`); n != 0 {
+		t.Errorf("%d counters of no rule", n)
+	}
+	refused(t, super, "23514", nil, `select ratelimit.set_rule(p_name => 'x', p_scope => 'nobody', p_limit => 1, p_window => '1 minute')`)
+	refused(t, super, "23514", nil, `select ratelimit.set_rule(p_name => 'x', p_scope => 'ip', p_limit => 0, p_window => '1 minute')`)
+	if got := strings.Join(lines(t, super, `select action from audit.log where action like 'ratelimit.%' order by action`), " "); got != "ratelimit.reset ratelimit.rule_dropped ratelimit.rule_set" {
+		t.Errorf("audit: %s", got)
+	}
+	for _, role := range []string{"fluxbase_api", "fluxbase_service", "fluxbase_server"} {
+		refused(t, db.Conn(t, role), "42501", nil, `select ratelimit.reset('x')`)
+	}
+	refused(t, db.Conn(t, "fluxbase_api"), "42501", nil, `select fluxbase.rate_limit('[]')`)
+}
+
+func TestRateLimitsOfTheConfiguration(t *testing.T) {
+	t.Parallel()
+	super := pgtest.Database(t).Conn(t, "superuser")
+	apply := func(rules string) string {
+		exec(t, super, `select fluxbase.apply_rate_limits($1::jsonb)`, rules)
+		return strings.Join(lines(t, super, `select name || ' ' || max_requests from ratelimit.active_rules() where path is null or path = '/api/v1/auth/login' order by name`), ", ")
+	}
+	login := func(n int) string {
+		return fmt.Sprintf(`[{"name": "config: login", "scope": "ip", "path": "/api/v1/auth/login", "limit": %d, "window_seconds": 60}]`, n)
+	}
+	exec(t, super, `select ratelimit.set_rule(p_name => 'mine', p_scope => 'global', p_limit => 9, p_window => '1 minute')`)
+	// The rule of the configuration replaces the default one, and what stands in psql stays.
+	for _, c := range []struct{ rules, want string }{
+		{`[]`, "login 5, mine 9"}, {login(50), "config: login 50, mine 9"}, {login(40), "config: login 40, mine 9"}, {`[]`, "login 5, mine 9"},
+	} {
+		if got := apply(c.rules); got != c.want {
+			t.Errorf("%s: got %s", c.rules, got)
+		}
+	}
+}
