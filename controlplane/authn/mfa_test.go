@@ -381,6 +381,27 @@ func TestMFAUnenrollNeedsAAL2(t *testing.T) {
 	}
 }
 
+func TestMFAPasswordAndAddressNeedAAL2(t *testing.T) {
+	t.Parallel()
+	s := servertest.Start(t, sealKey)
+	autoconfirm(t, s)
+	s.CreateUser(t, ann)
+	old := s.Login(t, ann)
+	update := func(k servertest.Tokens, body string) servertest.Answer {
+		return s.Do(t, "PUT", "/auth/v1/user", body, k.Bearer())
+	}
+	f := enroll(t, s, old, "phone")
+	expect(t, update(old, `{"password":"before the factor was verified"}`), 200, "")
+	raised := stepUp(t, s, old, f)
+	s.Exec(t, `select auth.set_password($1, $2, p_keep_sessions => true)`, ann, servertest.Password)
+	for _, k := range []servertest.Tokens{old, s.Login(t, ann)} {
+		expect(t, update(k, `{"password":"taken over by somebody else"}`), 403, "insufficient_aal")
+		expect(t, update(k, `{"email":"mallory@example.com"}`), 403, "insufficient_aal")
+		expect(t, update(k, `{"email":"ANN@example.com","data":{"a":1}}`), 200, "") // nothing that gives access
+	}
+	expect(t, update(raised, `{"email":"ann2@example.com","password":"chosen by herself, at last"}`), 200, "")
+}
+
 func TestMFAFactorsAndChallengesBelongToTheirOwner(t *testing.T) {
 	t.Parallel()
 	s := servertest.Start(t, sealKey)
