@@ -148,6 +148,10 @@ set local lock_timeout = '5s';
 --*/}}
 --{{"\n"}}{{ template "keys/api_keys.sql" . }}
 --{{/*
+\ir keys/rotate.sql
+--*/}}
+--{{"\n"}}{{ template "keys/rotate.sql" . }}
+--{{/*
 \ir policy/helpers.sql
 --*/}}
 --{{"\n"}}{{ template "policy/helpers.sql" . }}
@@ -359,6 +363,10 @@ set local lock_timeout = '5s';
 \ir server/admin_users.sql
 --*/}}
 --{{"\n"}}{{ template "server/admin_users.sql" . }}
+--{{/*
+\ir server/api_keys.sql
+--*/}}
+--{{"\n"}}{{ template "server/api_keys.sql" . }}
 --{{/*
 \ir server/install_state.sql
 --*/}}

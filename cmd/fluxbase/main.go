@@ -32,7 +32,7 @@ func run(ctx context.Context, args []string) int {
 	}
 	root.AddCommand(
 		newDevCommand(), newServeCommand(), newConfigCommand(),
-		newPreflightCommand(), newMigrateCommand(), newUninstallCommand())
+		newPreflightCommand(), newMigrateCommand(), newKeysCommand(), newUninstallCommand())
 	root.SetArgs(args)
 	err := root.ExecuteContext(ctx)
 	var code exitError

@@ -160,6 +160,7 @@ var statusErrors = map[string]*Error{
 	"no_such_session":            notFound("session_not_found", "No such session"),
 	"user_in_use":                unprocessable("user_in_use", "The user has data that must be deleted first"),
 	"user_role_not_permitted":    badRequest("validation_failed", "The role of a user is authenticated or one in the setting request_roles"),
+	"api_key_not_found":          notFound("api_key_not_found", "No such API key"),
 	"organization_not_found":     notFound("organization_not_found", "No such organization"),
 	"organization_exists":        unprocessable("organization_exists", "An organization with this slug exists already"),
 	"organization_in_use":        unprocessable("organization_in_use", "The organization has data that must be deleted first"),

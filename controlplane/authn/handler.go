@@ -97,6 +97,7 @@ func (h *Handler) Mount(r Router, middleware ...echo.MiddlewareFunc) {
 	r.Add(http.MethodPost, "/factors/:id/challenge", h.ChallengeFactor, middleware...)
 	r.Add(http.MethodPost, "/factors/:id/verify", h.VerifyFactor, middleware...)
 	r.Add(http.MethodDelete, "/factors/:id", h.UnenrollFactor, middleware...)
+	h.mountAPIKeys(r, middleware...)
 }
 
 // call calls an entry point and returns its answer, which is there whenever the error is a refusal.

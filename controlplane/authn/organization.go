@@ -4,7 +4,6 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base64"
-	"encoding/json"
 	"net/http"
 	"strings"
 
@@ -290,13 +289,7 @@ func (h *Handler) invite(c echo.Context, caller gateway.Caller) error {
 	if err != nil {
 		return err
 	}
-	var invitation map[string]any
-	if err := json.Unmarshal(a.Result, &invitation); err != nil {
-		return err
-	}
-	invitation["token"] = token
-	WriteJSON(c.Response(), http.StatusCreated, invitation)
-	return nil
+	return sendWith(c, a.Result, "token", token)
 }
 
 // newInviteToken is 256 random bits as a text.

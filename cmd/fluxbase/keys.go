@@ -1,0 +1,175 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"text/tabwriter"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/spf13/cobra"
+)
+
+func newKeysCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "keys",
+		Short: "Make, list, rotate and revoke the API keys of applications",
+		Long: `The keys that createClient of supabase-js wants: an anon key for programs without a user, a service key for a
+backend that row security lets pass. Keys of users and organizations are theirs, over HTTP.`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	cmd.AddCommand(newKeysCreateCommand(), newKeysListCommand(), newKeysRotateCommand(), newKeysRevokeCommand())
+	return cmd
+}
+
+// asAdmin runs fn on a connection of an administrator.
+func asAdmin(cmd *cobra.Command, fn func(*pgx.Conn) error) error {
+	conn, err := connect(cmd.Context(), cmd)
+	if err != nil {
+		return err
+	}
+	defer hangUp(conn)
+	if _, err := conn.Exec(cmd.Context(), `set role fluxbase_admin`); err != nil {
+		return explain(err)
+	}
+	return explain(fn(conn))
+}
+
+// explain shows what PostgreSQL said for people, with its hint.
+func explain(err error) error {
+	var pe *pgconn.PgError
+	switch {
+	case !errors.As(err, &pe):
+		return err
+	case pe.Hint != "":
+		return fmt.Errorf("%s\nhint: %s", pe.Message, pe.Hint)
+	default:
+		return errors.New(pe.Message)
+	}
+}
+
+func newKeysCreateCommand() *cobra.Command {
+	var name string
+	var expires time.Duration
+	var scopes []string
+	cmd := &cobra.Command{
+		Use:       "create anon|service",
+		Short:     "Make a key and print it: the only time that it can be seen",
+		Args:      cobra.MatchAll(cobra.ExactArgs(1), cobra.OnlyValidArgs),
+		ValidArgs: []string{"anon", "service"},
+		RunE: func(cmd *cobra.Command, args []string) error {
+			var end *time.Time
+			if expires != 0 {
+				at := time.Now().Add(expires)
+				end = &at
+			}
+			return asAdmin(cmd, func(conn *pgx.Conn) error {
+				var key string
+				err := conn.QueryRow(cmd.Context(), `select auth.create_api_key(p_kind => $1, p_name => $2, p_scopes => $3, p_expires_at => $4)`,
+					args[0], name, append([]string{}, scopes...), end).Scan(&key)
+				if err == nil {
+					fmt.Fprintln(cmd.OutOrStdout(), key)
+				}
+				return err
+			})
+		},
+	}
+	addDatabaseFlags(cmd)
+	cmd.Flags().StringVar(&name, "name", "", "which program uses it")
+	_ = cmd.MarkFlagRequired("name")
+	cmd.Flags().DurationVar(&expires, "expires", 0, "after which it ends, for example 2160h (default: never)")
+	cmd.Flags().StringSliceVar(&scopes, "scope", nil, "what it may do where tables ask for scopes, for example documents:read")
+	return cmd
+}
+
+func newKeysListCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "list",
+		Short: "List the keys that are alive",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return asAdmin(cmd, func(conn *pgx.Conn) error {
+				rows, err := conn.Query(cmd.Context(), `
+					select id::text, kind, name, prefix, coalesce(email, org_id::text, ''),
+					       coalesce(to_char(expires_at at time zone 'UTC', 'YYYY-MM-DD HH24:MI'), 'never'),
+					       coalesce(to_char(last_used_at at time zone 'UTC', 'YYYY-MM-DD HH24:MI'), 'never')
+					from auth.admin_api_keys where alive`)
+				if err != nil {
+					return err
+				}
+				out := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 8, 2, ' ', 0)
+				fmt.Fprintln(out, "ID\tKIND\tNAME\tPREFIX\tOWNER\tEXPIRES\tLAST USED")
+				var id, kind, name, prefix, owner, expires, used string
+				_, err = pgx.ForEachRow(rows, []any{&id, &kind, &name, &prefix, &owner, &expires, &used}, func() error {
+					fmt.Fprintf(out, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", id, kind, name, prefix, owner, expires, used)
+					return nil
+				})
+				if err != nil {
+					return err
+				}
+				return out.Flush()
+			})
+		},
+	}
+	addDatabaseFlags(cmd)
+	return cmd
+}
+
+func newKeysRotateCommand() *cobra.Command {
+	var overlap time.Duration
+	cmd := &cobra.Command{
+		Use:   "rotate ID",
+		Short: "Make the successor of a key and print it; the old one ends after the overlap",
+		Args:  cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			id, err := uuid.Parse(args[0])
+			if err != nil {
+				return errors.New("an id is a UUID; fluxbase keys list shows them")
+			}
+			return asAdmin(cmd, func(conn *pgx.Conn) error {
+				var key string
+				err := conn.QueryRow(cmd.Context(), `select auth.rotate_api_key(p_id => $1, p_overlap => $2)`, id.String(), overlap).Scan(&key)
+				if err == nil {
+					fmt.Fprintln(cmd.OutOrStdout(), key)
+				}
+				return err
+			})
+		},
+	}
+	addDatabaseFlags(cmd)
+	cmd.Flags().DurationVar(&overlap, "overlap", 24*time.Hour, "how long the old key still works")
+	return cmd
+}
+
+func newKeysRevokeCommand() *cobra.Command {
+	var reason string
+	cmd := &cobra.Command{
+		Use:   "revoke ID",
+		Short: "End a key: it is refused from the next request on",
+		Args:  cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			id, err := uuid.Parse(args[0])
+			if err != nil {
+				return errors.New("an id is a UUID; fluxbase keys list shows them")
+			}
+			return asAdmin(cmd, func(conn *pgx.Conn) error {
+				var revoked bool
+				err := conn.QueryRow(cmd.Context(), `select auth.revoke_api_key(p_id => $1, p_reason => $2)`, id.String(), reason).Scan(&revoked)
+				switch {
+				case err != nil:
+					return err
+				case !revoked:
+					return errors.New("the key was revoked before")
+				}
+				fmt.Fprintln(cmd.OutOrStdout(), "revoked")
+				return nil
+			})
+		},
+	}
+	addDatabaseFlags(cmd)
+	cmd.Flags().StringVar(&reason, "reason", "admin", "for the audit log")
+	return cmd
+}
