@@ -360,6 +360,10 @@ set local lock_timeout = '5s';
 --*/}}
 --{{"\n"}}{{ template "server/org_invitations.sql" . }}
 --{{/*
+\ir server/second_factor.sql
+--*/}}
+--{{"\n"}}{{ template "server/second_factor.sql" . }}
+--{{/*
 \ir server/admin_users.sql
 --*/}}
 --{{"\n"}}{{ template "server/admin_users.sql" . }}

@@ -119,3 +119,32 @@ func TestKeysOfUsersAndOrganizations(t *testing.T) {
 		}
 	}
 }
+
+// Whoever has a second factor administers and makes keys only in a session that has shown it.
+func TestPowersNeedTheSecondFactor(t *testing.T) {
+	t.Parallel()
+	p := newPeople(t, ann)
+	p.Exec(t, `select auth.grant_role($1, 'system_admin')`, ann)
+	body := map[string]any{"name": "x"}
+	expect(t, p.as(t, ann, "GET", "/admin/users", nil), 200, "")
+	a := p.as(t, ann, "POST", "/api-keys", body)
+	expect(t, a, 201, "")
+	rotate := "/api-keys/" + a.Text("id") + "/rotate"
+
+	other := p.Login(t, ann)
+	raised := stepUp(t, p.Server, other, enroll(t, p.Server, other, "phone"))
+	weak := p.Login(t, ann)
+	for _, c := range []struct {
+		tokens servertest.Tokens
+		status [3]int
+		code   string
+	}{
+		{weak, [3]int{403, 403, 403}, "insufficient_aal"},
+		{raised, [3]int{200, 201, 201}, ""},
+	} {
+		expect(t, p.Do(t, "GET", "/auth/v1/admin/users", nil, c.tokens.Bearer()), c.status[0], c.code)
+		expect(t, p.Do(t, "POST", "/auth/v1/api-keys", body, c.tokens.Bearer()), c.status[1], c.code)
+		expect(t, p.Do(t, "POST", "/auth/v1"+rotate, map[string]any{}, c.tokens.Bearer()), c.status[2], c.code)
+	}
+	expect(t, p.Do(t, "GET", "/auth/v1/api-keys", nil, weak.Bearer()), 200, "") // looking is no power
+}

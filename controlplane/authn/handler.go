@@ -89,6 +89,7 @@ func (h *Handler) Mount(r Router, middleware ...echo.MiddlewareFunc) {
 	r.Add(http.MethodDelete, "/sessions/:id", h.RevokeSession, middleware...)
 	h.mountOrganizations(r, middleware...)
 	h.mountAdmin(r, middleware...)
+	h.mountAPIKeys(r, middleware...)
 	r.Add(http.MethodGet, "/factors", h.Factors, middleware...)
 	r.Add(http.MethodPost, "/factors", h.EnrollFactor, middleware...)
 	r.Add(http.MethodGet, "/factors/recovery-codes", h.RecoveryCodes, middleware...)
@@ -97,7 +98,6 @@ func (h *Handler) Mount(r Router, middleware ...echo.MiddlewareFunc) {
 	r.Add(http.MethodPost, "/factors/:id/challenge", h.ChallengeFactor, middleware...)
 	r.Add(http.MethodPost, "/factors/:id/verify", h.VerifyFactor, middleware...)
 	r.Add(http.MethodDelete, "/factors/:id", h.UnenrollFactor, middleware...)
-	h.mountAPIKeys(r, middleware...)
 }
 
 // call calls an entry point and returns its answer, which is there whenever the error is a refusal.

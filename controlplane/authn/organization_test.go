@@ -23,7 +23,7 @@ type people struct {
 
 func newPeople(t testing.TB, emails ...string) *people {
 	t.Helper()
-	p := &people{servertest.Start(t), map[string]string{}, map[string]servertest.Tokens{}}
+	p := &people{servertest.Start(t, sealKey), map[string]string{}, map[string]servertest.Tokens{}}
 	for _, email := range emails {
 		p.ids[email] = p.CreateUser(t, email)
 		p.tokens[email] = p.Login(t, email)

@@ -8,16 +8,17 @@ as $$
 declare
   v_key uuid := (auth.verified_context() ->> 6)::uuid;
 begin
-  if exists (select from auth.api_keys k where k.id = v_key and k.kind = 'service')
-     or v_key is null and auth.session_id() is not null and auth.is_admin() then
+  if exists (select from auth.api_keys k where k.id = v_key and k.kind = 'service') then
     return 'ok';
+  elsif v_key is null and auth.session_id() is not null and auth.is_admin() then
+    return case when fluxbase.lacks_second_factor() then 'insufficient_aal' else 'ok' end;
   elsif auth.current_user_id() is not null then
     perform audit.record(p_action => 'admin.refused', p_outcome => 'denied', p_details => jsonb_build_object('entry', p_entry));
   end if;
   return 'not_admin';
 end $$;
 revoke all on function fluxbase.admin_decide(text) from public;
-comment on function fluxbase.admin_decide(text) is 'ok for a service key and for a session of a user with system.admin, else not_admin; a user''s attempt is audited.';
+comment on function fluxbase.admin_decide(text) is 'ok for a service key and for a session of a user with system.admin, insufficient_aal when that user''s second factor was not shown, else not_admin; a user''s attempt is audited.';
 
 -- Before the server hashes a password: hashing for everybody would be an offer to keep its processors busy.
 create or replace function fluxbase.admin_begin(p_user_id uuid)

@@ -69,6 +69,8 @@ declare
 begin
   if v_status <> 'ok' then
     return jsonb_build_object('status', v_status);
+  elsif fluxbase.lacks_second_factor() then
+    return jsonb_build_object('status', 'insufficient_aal');
   elsif p_name is null or btrim(p_name) = '' or length(p_name) > 200 or p_expires_at <= now() or cardinality(p_scopes) > 50
      or exists (select from unnest(p_scopes) s where s is null or s !~ '^[a-z][a-z0-9_.:-]{0,99}$') then
     return jsonb_build_object('status', 'validation_failed');
@@ -84,13 +86,15 @@ end $$;
 revoke all on function fluxbase.key_create(uuid, uuid, text, text[], timestamptz, text, bytea) from public;
 grant execute on function fluxbase.key_create(uuid, uuid, text, text[], timestamptz, text, bytea) to fluxbase_server;
 comment on function fluxbase.key_create(uuid, uuid, text, text[], timestamptz, text, bytea) is
-  'Makes a key of the signed-in user, or of an organization with org.keys.manage; also validation_failed.';
+  'Makes a key of the signed-in user, or of an organization with org.keys.manage; also validation_failed, insufficient_aal.';
 
 create or replace function fluxbase.key_rotate(p_id uuid, p_new_id uuid, p_prefix text, p_key_hash bytea, p_overlap_seconds integer)
 returns jsonb language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
 as $$
 begin
-  if not fluxbase.my_key(p_id => p_id) or not fluxbase.put_rotated_key(p_id => p_id, p_new_id => p_new_id, p_prefix => p_prefix,
+  if fluxbase.lacks_second_factor() then
+    return jsonb_build_object('status', 'insufficient_aal');
+  elsif not fluxbase.my_key(p_id => p_id) or not fluxbase.put_rotated_key(p_id => p_id, p_new_id => p_new_id, p_prefix => p_prefix,
        p_key_hash => p_key_hash, p_overlap => make_interval(secs => p_overlap_seconds)) then
     return jsonb_build_object('status', 'api_key_not_found');
   end if;
@@ -98,7 +102,7 @@ begin
 end $$;
 revoke all on function fluxbase.key_rotate(uuid, uuid, text, bytea, integer) from public;
 grant execute on function fluxbase.key_rotate(uuid, uuid, text, bytea, integer) to fluxbase_server;
-comment on function fluxbase.key_rotate(uuid, uuid, text, bytea, integer) is 'Makes the successor of a key; the old one ends after the overlap; also api_key_not_found.';
+comment on function fluxbase.key_rotate(uuid, uuid, text, bytea, integer) is 'Makes the successor of a key; the old one ends after the overlap; also api_key_not_found, insufficient_aal.';
 
 create or replace function fluxbase.key_revoke(p_id uuid)
 returns jsonb language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
