@@ -18,7 +18,8 @@ import (
 const (
 	maxBodyBytes    = 64 << 10
 	maxNesting      = 20
-	maxNumberLength = 64 // characters
+	maxMembers      = 1000 // of one object
+	maxNumberLength = 64   // characters
 	maxExponent     = 300
 )
 
@@ -176,7 +177,9 @@ func (w walker) object(depth int, check func(name string) error) error {
 		if _, twice := seen[name]; twice {
 			return badJSON("The request body has a member twice")
 		}
-		seen[name] = struct{}{}
+		if seen[name] = struct{}{}; len(seen) > maxMembers {
+			return badJSON("The request body has too many members in one object")
+		}
 		if check != nil {
 			if err := check(name); err != nil {
 				return err

@@ -2,6 +2,7 @@ package authn
 
 import (
 	"encoding/json"
+	"fmt"
 	"net/http/httptest"
 	"strings"
 	"testing"
@@ -16,6 +17,15 @@ func read(contentType, text string) (*body, error) {
 	return readBody(echo.New().NewContext(r, httptest.NewRecorder()), signupMembers)
 }
 
+// members are n of them.
+func members(n int) string {
+	var b strings.Builder
+	for i := range n {
+		fmt.Fprintf(&b, `,"m%d":1`, i)
+	}
+	return b.String()[1:]
+}
+
 func TestBodyAccepts(t *testing.T) {
 	t.Parallel()
 	for name, text := range map[string]string{
@@ -27,6 +37,7 @@ func TestBodyAccepts(t *testing.T) {
 		"replacement":        `{"data":{"a":"\ufffd�"}}`,
 		"numbers":            `{"data":{"a":[0,-1.5e300,12345678901234567890,1E-300]}}`,
 		"nesting at limit":   `{"data":` + strings.Repeat(`{"a":`, maxNesting-1) + `1` + strings.Repeat(`}`, maxNesting-1) + `}`,
+		"members at limit":   `{"data":{` + members(maxMembers) + `}}`,
 		"empty":              `{}`,
 	} {
 		if _, err := read("application/json", text); err != nil {
@@ -74,6 +85,7 @@ func TestBodyRefuses(t *testing.T) {
 		"after backslashes":     `{"email":"\\\udc00"}`,
 		"too deep":              `{"data":` + strings.Repeat(`{"a":`, maxNesting) + `1` + strings.Repeat(`}`, maxNesting) + `}`,
 		"too deep array":        `{"data":{"a":` + strings.Repeat(`[`, 50000) + strings.Repeat(`]`, 50000) + `}}`,
+		"too many members":      `{"data":{` + members(maxMembers+1) + `}}`,
 		"huge exponent":         `{"data":{"a":1e400}}`,
 		"tiny exponent":         `{"data":{"a":1e-20000}}`,
 		"long number":           `{"data":{"a":` + strings.Repeat("1", 100) + `}}`,

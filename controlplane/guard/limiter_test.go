@@ -107,6 +107,18 @@ func TestDurableRulesAskEachTime(t *testing.T) {
 	}
 }
 
+// A durable rule with room for lots is asked each time, too.
+func TestDurableRulesHaveNoLots(t *testing.T) {
+	t.Parallel()
+	l, d, _ := newLimiter(t, `[{"id":1,"scope":"ip","limit":1000,"window_seconds":60,"mode":"enforce","durable":true}]`, map[int]int{1: 1000})
+	for range 3 {
+		passes(t, l, "/x", someone)
+	}
+	if d.asked != 3 || d.hits["203.0.113.9"] != 3 {
+		t.Errorf("asked %d times, %v", d.asked, d.hits)
+	}
+}
+
 func TestLots(t *testing.T) {
 	t.Parallel()
 	l, d, now := newLimiter(t, `[{"id":1,"scope":"client","limit":1000,"window_seconds":60,"mode":"enforce"}]`, map[int]int{1: 1000})

@@ -58,6 +58,9 @@ func decodeDocument(src []byte, nesting int) ([]byte, *Error) {
 	return d.out, d.err
 }
 
+// maxMembers is how many keys one object may have; a table has at most 1,600 columns.
+const maxMembers = 10_000
+
 // decoder reads JSON from src and writes it, compact and canonical, to out. The first failure is kept
 // in err; afterwards pos stands at the end, so that every loop finishes.
 type decoder struct {
@@ -183,7 +186,10 @@ func (d *decoder) object(depth int, row bool) (keys []string) {
 				d.fail("a key stands twice in one object")
 				return nil
 			}
-			keys = append(keys, key)
+			if keys = append(keys, key); len(keys) > maxMembers {
+				d.fail(fmt.Sprintf("more than %d keys in one object", maxMembers))
+				return nil
+			}
 			if seen != nil {
 				seen[key] = true
 			} else if len(keys) == 16 {

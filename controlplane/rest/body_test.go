@@ -39,6 +39,16 @@ func TestDecodePayload(t *testing.T) {
 	if _, err := decodePayload([]byte("{"+b.String()+`"x":1}`), 9, nil, false); err != nil {
 		t.Error(err)
 	}
+	for n, ok := range map[int]bool{maxMembers - 40: true, maxMembers - 39: false} {
+		var more strings.Builder
+		more.WriteString(b.String())
+		for i := range n {
+			fmt.Fprintf(&more, `"m%d":1,`, i)
+		}
+		if _, err := decodePayload([]byte(strings.TrimSuffix("{"+more.String(), ",")+"}"), 9, nil, false); (err == nil) != ok {
+			t.Errorf("%d keys: %v", n+40, err)
+		}
+	}
 	for _, twice := range []string{"k0", "k15", "k16", "k39"} {
 		if _, err := decodePayload([]byte("{"+b.String()+`"`+twice+`":1}`), 9, nil, false); err == nil {
 			t.Errorf("%s stands twice", twice)

@@ -58,6 +58,14 @@ func TestRateLimitIsExact(t *testing.T) {
 		if granted.Load() != int64(c.limit) {
 			t.Errorf("%s: %d passed of %d", c.path, granted.Load(), c.limit)
 		}
+		// The counter says so, and who is refused writes nothing.
+		const counter = `select hits || ' ' || xmin from (select rule_id, subject, hits, xmin from ratelimit.counters
+			union all select rule_id, subject, hits, xmin from ratelimit.volume_counters) c where rule_id = $1`
+		before := one[string](t, super, counter, rule)
+		if got := one[string](t, super, takeSQL, rule, "203.0.113.9", 1); got != "0" || !strings.HasPrefix(before, fmt.Sprint(c.limit, " ")) ||
+			one[string](t, super, counter, rule) != before {
+			t.Errorf("%s: got %s, counter %s", c.path, got, before)
+		}
 		if other := one[string](t, super, takeSQL, rule, "203.0.113.10", 1); other != "1" {
 			t.Errorf("%s: another subject gets %s", c.path, other)
 		}
