@@ -65,11 +65,13 @@ revoke all on function auth.mfa_state(text) from public;
 grant execute on function auth.mfa_state(text) to fluxbase_admin;
 comment on function auth.mfa_state(text) is 'How a user stands with second factors: required, factors, open challenges, recovery codes left, failed attempts.';
 
+-- Sessions that the factor had raised end: whoever holds the stolen phone may hold one of them.
 create or replace function auth.remove_mfa_factor(p_factor_id uuid, p_reason text)
 returns void language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
 as $$
 declare
   v_user_id uuid;
+  v_ended integer;
 begin
   if p_reason is null or btrim(p_reason) = '' then
     raise exception using errcode = '22023', message = 'removing a factor needs a reason';
@@ -77,17 +79,20 @@ begin
   -- The user's row first, as everywhere.
   select f.user_id into v_user_id from auth.mfa_factors f where f.id = p_factor_id;
   perform from auth.users u where u.id = v_user_id for no key update;
+  update auth.sessions s set revoked_at = now(), revoked_reason = 'mfa_factor_removed'
+  where s.user_id = v_user_id and s.mfa_factor_id = p_factor_id and s.revoked_at is null;
+  get diagnostics v_ended = row_count;
   delete from auth.mfa_factors f where f.id = p_factor_id;
   if not found then
     raise exception using errcode = 'P0002', message = format('factor %s does not exist', coalesce(p_factor_id::text, 'null')),
       hint = 'auth.mfa_factors_of(''ann@example.com'') lists the factors of a user';
   end if;
   perform audit.record(p_action => 'mfa.factor_removed', p_subject_id => v_user_id,
-    p_record_key => jsonb_build_object('id', p_factor_id), p_details => jsonb_build_object('reason', p_reason));
+    p_record_key => jsonb_build_object('id', p_factor_id), p_details => jsonb_build_object('reason', p_reason, 'sessions_ended', v_ended));
 end $$;
 revoke all on function auth.remove_mfa_factor(uuid, text) from public;
 grant execute on function auth.remove_mfa_factor(uuid, text) to fluxbase_admin;
-comment on function auth.remove_mfa_factor(uuid, text) is 'Removes one factor of a user; the sessions that it had raised fall back to aal1.';
+comment on function auth.remove_mfa_factor(uuid, text) is 'Removes one factor of a user and ends the sessions that it had raised to aal2.';
 
 create or replace function auth.cancel_mfa_challenges(p_user text)
 returns integer language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
