@@ -258,7 +258,14 @@ func acquire(path string) (*os.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+	err = syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+	// A process that we start holds a copy of a lock for the moment between fork and exec, also of one that we have given
+	// back meanwhile.
+	for patience := 20; patience > 0 && errors.Is(err, syscall.EWOULDBLOCK); patience-- {
+		time.Sleep(50 * time.Millisecond)
+		err = syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+	}
+	if err != nil {
 		owner := make([]byte, 32)
 		n, _ := f.ReadAt(owner, 0)
 		f.Close()
