@@ -1,4 +1,5 @@
--- Roles and permissions.  Tables: auth.roles, auth.permissions, auth.role_permissions, auth.user_roles.
+-- Roles and permissions.  Tables: auth.roles, auth.permissions, auth.role_permissions, auth.user_roles,
+-- auth.organization_invitations.
 -- Caller: fluxbase_admin.  Definer: the administrator has no right on the tables, so every change is audited.
 
 create or replace function auth.create_role(p_name text, p_scope text default 'organization', p_description text default '')
@@ -29,6 +30,8 @@ begin
   if p_name in ('owner', 'system_admin') then
     raise exception using errcode = '55000', message = format('role %L cannot be dropped', p_name);
   end if;
+  delete from auth.organization_invitations i
+  where i.role = p_name and (i.accepted_at is not null or i.revoked_at is not null or i.expires_at <= now());
   delete from auth.roles r where r.name = p_name;
   if not found then
     raise exception using errcode = 'P0002', message = format('role %s does not exist', quote_nullable(p_name));

@@ -31,10 +31,11 @@ as $$
 declare
   v_key auth.api_keys;
 begin
-  select k.* into v_key from auth.api_keys k where k.id = p_id and k.kind in ('user', 'organization');
+  select k.* into v_key from auth.api_keys k where k.id = p_id;
   return found and auth.session_id() is not null and case v_key.kind
     when 'user' then v_key.user_id = auth.current_user_id()
-    else fluxbase.org_decide(p_org_id => v_key.org_id, p_permission => 'org.keys.manage') = 'ok' end;
+    when 'organization' then fluxbase.org_decide(p_org_id => v_key.org_id, p_permission => 'org.keys.manage') = 'ok'
+    else false end;
 end $$;
 revoke all on function fluxbase.my_key(uuid) from public;
 comment on function fluxbase.my_key(uuid) is 'True when the signed-in user manages this key.';
