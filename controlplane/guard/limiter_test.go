@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/netip"
 	"strings"
@@ -215,5 +216,25 @@ func TestReloadForgetsRefusals(t *testing.T) {
 	clear(d.hits)
 	if err := l.Reload(t.Context()); err != nil || !passes(t, l, "/x", someone) {
 		t.Errorf("still refused: %v", err)
+	}
+}
+
+// The cost of a rule for all requests when a lot is at hand, and of a refusal.
+func BenchmarkLimiter(b *testing.B) {
+	for name, limit := range map[string]int{"served": 1_000_000_000, "refused": 1} {
+		b.Run(name, func(b *testing.B) {
+			d := &database{rules: fmt.Sprintf(`[{"id":1,"scope":"client","limit":%d,"window_seconds":60,"mode":"enforce"}]`, limit),
+				limits: map[int]int{1: limit}, hits: map[string]int{}, window: 1, reset: 3_600_000}
+			l := guard.NewLimiter(d, time.Now, slog.New(slog.DiscardHandler))
+			if err := l.Reload(b.Context()); err != nil {
+				b.Fatal(err)
+			}
+			b.ReportAllocs()
+			for b.Loop() {
+				if _, err := l.Check(b.Context(), "GET", "/api/v1/rest/notes", someone); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
 	}
 }
