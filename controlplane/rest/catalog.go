@@ -13,8 +13,9 @@ type Catalog struct {
 	relations map[qualifiedName]*Relation
 	routines  map[qualifiedName][]*Routine
 	types     map[string]string // name as a client may write it -> SQL
-	foreign   foreignCode
-	timezones map[string]bool
+	// dynamicSQL tells that application code may run SQL that it makes up, in whatever request.
+	dynamicSQL bool
+	timezones  map[string]bool
 }
 
 // qualifiedName is a schema and a name in it.

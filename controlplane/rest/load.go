@@ -19,6 +19,11 @@ import (
 //go:embed catalog.sql
 var catalogSQL string
 
+// dynamicSQL asks whether application code may run SQL that it makes up.
+//
+//go:embed dynamicsql.sql
+var dynamicSQL string
+
 // hiddenSchemas are never exposed, whatever the configuration says.
 var hiddenSchemas = []string{"auth", "audit", "ratelimit", "fluxbase", "information_schema"}
 
@@ -60,10 +65,7 @@ func Load(ctx context.Context, g Gateway, schemas []string) (*Catalog, error) {
 		read func([]byte) error
 	}{
 		{viewsSQL, catalog.relateViews},
-		{foreignCodeSQL, func(document []byte) (err error) {
-			catalog.foreign, err = newForeignCode(document)
-			return err
-		}},
+		{dynamicSQL, func(document []byte) error { return json.Unmarshal(document, &catalog.dynamicSQL) }},
 	} {
 		statement.SQL = part.sql
 		err = g.Query(ctx, gateway.Caller{Role: "anon"}, statement, gateway.QueryOptions{ReadOnly: true},

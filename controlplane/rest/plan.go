@@ -106,7 +106,7 @@ func (c *Catalog) Plan(r *Request) (*Plan, *Error) {
 		}
 		p.prefer.Timezone = ""
 	}
-	p.volatile = c.foreign.mayRun(r.Action, qualifiedName{schema, r.Name})
+	p.volatile = c.dynamicSQL
 	resolver := resolver{catalog: c, schema: schema, maxRows: r.MaxRows, writes: r.Action != Read && r.Action != Call}
 	scope := scope{resolver: &resolver, root: true, name: r.Name}
 	if r.Action == Call {
@@ -127,7 +127,6 @@ func (c *Catalog) Plan(r *Request) (*Plan, *Error) {
 	if err := scope.resolve(&p.node, &r.Query); err != nil {
 		return nil, err
 	}
-	p.volatile = p.volatile || resolver.volatile
 	switch {
 	case r.Action == Insert || r.Action == Update || r.Action == Put:
 		return p, p.write(r)
@@ -150,7 +149,7 @@ func (p *Plan) ReadOnly() bool {
 	return p.action == Read || p.action == Call && p.routine.Volatility != Volatile
 }
 
-// Volatile tells whether the statement may run SQL that application code makes up (see foreignCode).
+// Volatile tells whether the statement may run SQL that application code makes up.
 func (p *Plan) Volatile() bool { return p.volatile }
 
 // represents tells whether the answer of a write has a body.

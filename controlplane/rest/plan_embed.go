@@ -21,7 +21,6 @@ func (s *scope) embed(n *node, request *Embed) (*embed, *Error) {
 		e.cap(s.maxRows)
 	}
 	e.hidden = e.members != nil && !e.shows()
-	s.note(rel)
 	n.embeds = append(n.embeds, e)
 	if s.embeds == nil {
 		s.embeds = map[string]*embed{}
@@ -30,15 +29,6 @@ func (s *scope) embed(n *node, request *Embed) (*embed, *Error) {
 		s.embeds[request.key()] = e
 	}
 	return e, nil
-}
-
-// note remembers whether reading the relations of an embed may run made-up SQL.
-func (s *resolver) note(rel *relationship) {
-	for _, r := range []*Relation{rel.target, rel.junction} {
-		if r != nil && s.catalog.foreign.mayRun(Read, qualifiedName{r.Schema, r.Name}) {
-			s.volatile = true
-		}
-	}
 }
 
 // shows tells whether the objects of a node have any member.

@@ -2,12 +2,11 @@ package rest
 
 // resolver is what all scopes of one plan share.
 type resolver struct {
-	catalog  *Catalog
-	schema   string
-	maxRows  int64
-	writes   bool // the filters of the root say what is written
-	embeds   int  // met so far
-	volatile bool // an embedded relation may run SQL that application code makes up
+	catalog *Catalog
+	schema  string
+	maxRows int64
+	writes  bool // the filters of the root say what is written
+	embeds  int  // met so far
 }
 
 // scope resolves the names in what is asked of one relation or function result.
