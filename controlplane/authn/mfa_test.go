@@ -702,7 +702,7 @@ func TestMFAKeys(t *testing.T) {
 	s.CreateUser(t, ann)
 	k := s.Login(t, ann)
 	f := enroll(t, s, k, "phone")
-	k = stepUp(t, s, k, f)
+	stepUp(t, s, k, f)
 	const keyID = `select split_part(secret, '.', 2) from auth.mfa_factors`
 	first := s.Value(t, keyID)
 
