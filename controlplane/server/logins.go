@@ -61,6 +61,18 @@ findings (ord, problem, remedy) as (
   join pg_catalog.pg_namespace n on n.oid = c.relnamespace
   where c.relkind in ('r', 'p', 'f') and n.nspname = any ($3::text[])
     and not exists (select from pg_catalog.pg_roles r where r.oid = c.relowner and r.rolname = any ($2::text[]))
+  union all
+  -- A role may change its own settings, and so may SQL that got into a request: no timeout may be gone.
+  select 4, pg_catalog.format('its setting %s takes away what every request relies on', c.setting),
+         pg_catalog.format('alter role %I%s reset %I;', session_user,
+           (select ' in database ' || pg_catalog.quote_ident(d.datname) from pg_catalog.pg_database d where d.oid = s.setdatabase),
+           pg_catalog.split_part(c.setting, '=', 1))
+  from pg_catalog.pg_db_role_setting s
+  join pg_catalog.pg_roles r on r.oid = s.setrole
+  cross join lateral pg_catalog.unnest(s.setconfig) c (setting)
+  where r.rolname = session_user
+    and (c.setting ~ '^(statement|lock|idle_in_transaction_session|transaction)_timeout=0+\s*[a-z]*$'
+         or c.setting ~ '^(role|default_transaction_read_only|row_security|session_replication_role)=')
 )
 select problem, remedy from findings order by ord, problem, remedy`
 

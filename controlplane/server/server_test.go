@@ -333,6 +333,9 @@ func TestRefusesPrivilegedLogins(t *testing.T) {
 		"server is a member":  {`grant anon to fluxbase_server`, `revoke anon from fluxbase_server`, `revoke anon from fluxbase_server;`},
 		"service is a member": {`grant authenticated to fluxbase_service`, `revoke authenticated from fluxbase_service`, `revoke authenticated from fluxbase_service;`},
 		"owns a table":        {`alter table public.mine owner to fluxbase_api`, `alter table public.mine owner to postgres`, `alter table mine owner to`},
+		"no timeout":          {`alter role fluxbase_api set statement_timeout = 0`, `alter role fluxbase_api set statement_timeout = '15s'`, `alter role fluxbase_api reset statement_timeout;`},
+		"no timeout here":     {`alter role fluxbase_server in database app set lock_timeout = '0s'`, `alter role fluxbase_server in database app reset all`, `alter role fluxbase_server in database app reset lock_timeout;`},
+		"read-only login":     {`alter role fluxbase_api set default_transaction_read_only = on`, `alter role fluxbase_api reset default_transaction_read_only`, `reset default_transaction_read_only;`},
 		"role owns a table":   {`alter table public.mine owner to authenticated`, `alter table public.mine owner to postgres`, `alter table mine owner to`},
 	} {
 		exec(c.do)
