@@ -41,8 +41,10 @@ func TestConnectionsPerAddress(t *testing.T) {
 		_, err = io.ReadFull(c, make([]byte, 1))
 		return err == nil
 	}
-	if !dial("127.0.0.2") || !dial("127.0.0.2") || dial("127.0.0.2") {
-		t.Error("the limit of two is not kept")
+	for i, want := range []bool{true, true, false} {
+		if dial("127.0.0.2") != want {
+			t.Errorf("connection %d: the limit of two is not kept", i+1)
+		}
 	}
 	if !dial("127.0.0.3") {
 		t.Error("another address is refused")

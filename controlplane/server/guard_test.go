@@ -251,8 +251,10 @@ func freePort(t *testing.T) string {
 // Clients that send their request byte by byte, or do not read, or never ask again, are cut; others are served meanwhile.
 func TestSlowClientsAreCut(t *testing.T) {
 	t.Parallel()
-	s := servertest.Start(t, "FLUXBASE_SERVER_READ_HEADER_TIMEOUT=1s", "FLUXBASE_SERVER_READ_TIMEOUT=1s", "FLUXBASE_SERVER_IDLE_TIMEOUT=1s")
-	open := func(text string) net.Conn {
+	// Without a time for the whole request, so that the other times are not covered by it.
+	s := servertest.Start(t, "FLUXBASE_SERVER_READ_HEADER_TIMEOUT=1s", "FLUXBASE_SERVER_READ_TIMEOUT=0", "FLUXBASE_SERVER_IDLE_TIMEOUT=1s")
+	whole := servertest.Start(t, "FLUXBASE_SERVER_READ_TIMEOUT=1s")
+	open := func(s *servertest.Server, text string) net.Conn {
 		t.Helper()
 		conn, err := net.Dial("tcp", strings.TrimPrefix(s.URL, "http://"))
 		if err != nil {
@@ -265,9 +267,9 @@ func TestSlowClientsAreCut(t *testing.T) {
 	}
 	begun := time.Now()
 	slow := map[string]net.Conn{
-		"headers": open("GET /healthz HTTP/1.1\r\nHost: x\r\nX-A: "),
-		"body":    open("POST /auth/v1/login HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 1000\r\n\r\n{"),
-		"idle":    open("GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"),
+		"headers": open(s, "GET /healthz HTTP/1.1\r\nHost: x\r\nX-A: "),
+		"body":    open(whole, "POST /auth/v1/login HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 1000\r\n\r\n{"),
+		"idle":    open(s, "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"),
 	}
 	for _, name := range []string{"headers", "body"} {
 		go func() {
