@@ -196,7 +196,7 @@ func TestRefusedLoginsAreEqual(t *testing.T) {
 		login(t, s, email, "wrong")
 	}
 	s.Exec(t, `update auth.login_attempts set failures = 20, slowed_until = now() + interval '1 hour' where scope <> 'address'`)
-	s.Exec(t, `select auth.set_setting('login_failures_before_delay', '100'), auth.set_setting('login_address_failures_before_delay', '100000')`)
+	s.Exec(t, `select auth.set_setting('login_failures_before_delay', '100'), auth.set_setting('login_account_failures_before_delay', '100000'), auth.set_setting('login_address_failures_before_delay', '100000')`)
 	long := strings.Repeat("x", 72)
 	s.Exec(t, `insert into auth.users (email, encrypted_password, email_confirmed_at) values ('long@example.com', $1, now())`, hashOf(t, long))
 	if a := login(t, s, "long@example.com", long); a.Status != 200 {
@@ -259,7 +259,7 @@ func hashOf(t testing.TB, password string) string {
 func TestRefusedLoginsTakeEqualTime(t *testing.T) {
 	s := servertest.Start(t) // not parallel: it measures
 	s.CreateUser(t, ann)
-	s.Exec(t, `select auth.set_setting('login_failures_before_delay', '100'), auth.set_setting('login_address_failures_before_delay', '100000')`)
+	s.Exec(t, `select auth.set_setting('login_failures_before_delay', '100'), auth.set_setting('login_account_failures_before_delay', '100000'), auth.set_setting('login_address_failures_before_delay', '100000')`)
 	const samples, limit, patience = 40, 0.05, 40 * time.Second
 	started := time.Now()
 	measure := func() (difference, noise float64) {

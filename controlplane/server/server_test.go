@@ -416,10 +416,16 @@ func TestCatalogFollows(t *testing.T) {
 
 func TestBusyIs503(t *testing.T) {
 	t.Parallel()
-	s := start(t, "FLUXBASE_DATABASE_POOL_SIZE=1", "FLUXBASE_DATABASE_POOL_TIMEOUT=100ms")
+	s := start(t, "FLUXBASE_DATABASE_POOL_SIZE=1", "FLUXBASE_DATABASE_POOL_TIMEOUT=500ms")
 	var sleeper sync.WaitGroup
-	sleeper.Go(func() { _, _ = s.Try("POST", "/rest/v1/rpc/nap", map[string]float64{"seconds": 2}) })
-	defer sleeper.Wait()
+	sleeper.Go(func() {
+		// The first connection may take longer than the pool waits on a busy machine.
+		for range 20 {
+			if a, err := s.Try("POST", "/rest/v1/rpc/nap", map[string]float64{"seconds": 60}); err != nil || a.Status != http.StatusServiceUnavailable {
+				return
+			}
+		}
+	})
 	wait(t, "the nap", func() bool {
 		return s.Value(t, `select count(*) from pg_stat_activity where wait_event = 'PgSleep'`) == "1"
 	})
@@ -427,6 +433,8 @@ func TestBusyIs503(t *testing.T) {
 	if a.Status != 503 || a.Header.Get("Retry-After") == "" {
 		t.Errorf("%d %s %v", a.Status, a.Body, a.Header)
 	}
+	s.Exec(t, `select pg_cancel_backend(pid) from pg_stat_activity where wait_event = 'PgSleep'`)
+	sleeper.Wait()
 }
 
 func TestStatementTimeout(t *testing.T) {

@@ -13,6 +13,7 @@ insert into auth.settings as s (key, default_value, kind, minimum, maximum, desc
   ('signup_enabled', 'true', 'boolean', null, null, 'Anybody may sign up over HTTP'),
   ('signup_autoconfirm', 'false', 'boolean', null, null, 'A sign-up needs no confirmed e-mail address'),
   ('login_failures_before_delay', '5', 'integer', 1, 100, 'Failed logins of an account, from one address, before it is slowed'),
+  ('login_account_failures_before_delay', '100', 'integer', 1, 100000, 'Failed logins of an account, from anywhere, before it is slowed'),
   ('login_address_failures_before_delay', '100', 'integer', 1, 100000, 'Failed logins from one address, to any account, before it is slowed'),
   ('login_delay_maximum', '15 minutes', 'interval', 1, 86400, 'Longest delay after failed logins'),
   ('organization_creation_enabled', 'true', 'boolean', null, null, 'Every user may create organizations over HTTP; otherwise administrators alone'),

@@ -41,17 +41,23 @@ revoke all on function fluxbase.count_attempt(text, text, integer) from public;
 comment on function fluxbase.count_attempt(text, text, integer) is
   'Counts one attempt unless the subject is being slowed; false means it is, and nothing was counted.';
 
+-- Three counters: the pair of account and address stops guessing from one place and leaves everybody else alone, the
+-- account's own, far higher, stops many places (NIST SP 800-63B 5.2.2: at most 100), the address's stops one place that
+-- tries many accounts.  An address that is being slowed moves no account's counter.
 create or replace function fluxbase.login_begin(p_email text)
 returns jsonb language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
 as $$
 declare
   v_user auth.users;
-  v_allowed boolean;
+  v_account text := fluxbase.account_subject(p_email => p_email);
+  v_address text := fluxbase.client_address();
 begin
-  v_allowed := fluxbase.count_attempt(p_scope => 'account', p_subject => fluxbase.account_subject(p_email => p_email),
-                                      p_threshold => auth.setting(p_key => 'login_failures_before_delay')::integer);
-  if not v_allowed or exists (select from auth.login_attempts a
-       where a.scope = 'address' and a.subject = fluxbase.client_address() and a.slowed_until > now()) then
+  if not fluxbase.count_attempt(p_scope => 'address', p_subject => v_address,
+           p_threshold => auth.setting(p_key => 'login_address_failures_before_delay')::integer)
+     or not fluxbase.count_attempt(p_scope => 'pair', p_subject => v_account || '@' || v_address,
+           p_threshold => auth.setting(p_key => 'login_failures_before_delay')::integer)
+     or not fluxbase.count_attempt(p_scope => 'account', p_subject => v_account,
+           p_threshold => auth.setting(p_key => 'login_account_failures_before_delay')::integer) then
     return jsonb_build_object('status', 'slowed');
   end if;
   select u.* into v_user from auth.users u where u.email_normalized = lower(p_email) and u.encrypted_password is not null;
@@ -64,6 +70,26 @@ revoke all on function fluxbase.login_begin(text) from public;
 grant execute on function fluxbase.login_begin(text) to fluxbase_server;
 comment on function fluxbase.login_begin(text) is
   'First half of a password login: counts the attempt and returns the hash to compare; status ok, unknown or slowed.';
+
+-- What login_begin counted was no failure.  The address keeps those of others.
+create or replace function fluxbase.login_succeeded(p_email text)
+returns void language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_account text := fluxbase.account_subject(p_email => p_email);
+  v_address text := fluxbase.client_address();
+begin
+  delete from auth.login_attempts a
+  where (a.scope, a.subject) in (('account', v_account), ('pair', v_account || '@' || v_address));
+  update auth.login_attempts a
+  set failures = greatest(a.failures - 1, 0),
+      slowed_until = case when a.failures - 1 >= auth.setting(p_key => 'login_address_failures_before_delay')::integer
+                          then a.slowed_until end
+  where a.scope = 'address' and a.subject = v_address;
+end $$;
+revoke all on function fluxbase.login_succeeded(text) from public;
+comment on function fluxbase.login_succeeded(text) is
+  'Forgets the failures of the account and of the pair, and takes back the attempt that was counted for the address.';
 
 create or replace function fluxbase.login_finish(
   p_email text, p_user_id uuid, p_encrypted_password text, p_matched boolean, p_new_hash text,
@@ -80,8 +106,6 @@ begin
     for no key update;
   end if;
   if p_matched is not true or not found then
-    perform fluxbase.count_attempt(p_scope => 'address', p_subject => fluxbase.client_address(),
-                                   p_threshold => auth.setting(p_key => 'login_address_failures_before_delay')::integer);
     perform audit.record(p_action => 'login', p_outcome => 'denied', p_subject_id =>
       (select u.id from auth.users u where u.email_normalized = lower(p_email)));
     return jsonb_build_object('status', 'invalid_credentials');
@@ -96,7 +120,7 @@ begin
   if p_new_hash is not null then
     update auth.users u set encrypted_password = p_new_hash where u.id = p_user_id;
   end if;
-  delete from auth.login_attempts a where a.scope = 'account' and a.subject = fluxbase.account_subject(p_email => p_email);
+  perform fluxbase.login_succeeded(p_email => p_email);
   perform audit.record(p_action => 'login', p_subject_id => p_user_id, p_user_id => p_user_id, p_session_id => p_session_id,
                        p_details => jsonb_build_object('method', 'password'));
   return v_result;
@@ -104,4 +128,4 @@ end $$;
 revoke all on function fluxbase.login_finish(text, uuid, text, boolean, text, uuid, bytea, uuid, text) from public;
 grant execute on function fluxbase.login_finish(text, uuid, text, boolean, text, uuid, bytea, uuid, text) to fluxbase_server;
 comment on function fluxbase.login_finish(text, uuid, text, boolean, text, uuid, bytea, uuid, text) is
-  'Second half of a password login: counts a failure, or issues the session; status ok, invalid_credentials, email_not_confirmed or user_banned.';
+  'Second half of a password login: records a failure, or issues the session and takes the count back; status ok, invalid_credentials, email_not_confirmed or user_banned.';

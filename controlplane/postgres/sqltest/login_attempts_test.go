@@ -1,0 +1,130 @@
+package sqltest
+
+import (
+	"fmt"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+
+	"github.com/wayli-app/fluxbase/controlplane/postgres/pgtest"
+)
+
+// loginFrom begins a login from an address and returns the status; with right it also finishes it.
+func loginFrom(t *testing.T, super, server *pgx.Conn, email, ip string, right bool) string {
+	t.Helper()
+	context := fmt.Sprintf(`[1,null,null,null,null,"anon",null,"%s","r",null,%d,null]`, ip, time.Now().Unix())
+	mac := one[string](t, super, `select fluxbase.context_mac(p_context => $1)`, context)
+	var status string
+	err := pgx.BeginFunc(t.Context(), server, func(tx pgx.Tx) error {
+		if _, err := tx.Exec(t.Context(), `select fluxbase.begin_entry(null, null, null, $1, $2, null)`, context, mac); err != nil {
+			return err
+		}
+		var user, hash *string
+		err := tx.QueryRow(t.Context(), `select b ->> 'status', b ->> 'user_id', b ->> 'encrypted_password'
+			from fluxbase.login_begin(p_email => $1) b`, email).Scan(&status, &user, &hash)
+		if err != nil || status != "ok" || !right {
+			return err
+		}
+		return tx.QueryRow(t.Context(), `select fluxbase.login_finish(p_email => $1, p_user_id => $2::text::uuid, p_encrypted_password => $3,
+			p_matched => true, p_new_hash => null, p_session_id => $4::uuid, p_refresh_hash => sha256($4::uuid::text::bytea),
+			p_jti => $4::uuid, p_user_agent => null::text) ->> 'status'`, email, user, hash, uuid.New()).Scan(&status)
+	})
+	if err != nil {
+		t.Fatal(describe(err))
+	}
+	return status
+}
+
+// TestLoginAttempts sees whom failed logins slow down, and whom not.
+func TestLoginAttempts(t *testing.T) {
+	t.Parallel()
+	db := pgtest.Database(t)
+	super, server := db.Conn(t, "superuser"), db.Conn(t, "fluxbase_server")
+	const ann, bob, here, there = "ann@example.com", "bob@example.com", "203.0.113.1", "203.0.113.2"
+	newUser(t, super, ann)
+	newUser(t, super, bob)
+	exec(t, super, `select auth.set_setting('login_account_failures_before_delay', '12'), auth.set_setting('login_address_failures_before_delay', '9')`)
+	expect := func(what, email, ip string, right bool, want string) {
+		t.Helper()
+		if got := loginFrom(t, super, server, email, ip, right); got != want {
+			t.Fatalf("%s: %s, want %s", what, got, want)
+		}
+	}
+	for range 5 {
+		expect("a failure", ann, here, false, "ok")
+	}
+	expect("the sixth from there", ann, here, true, "slowed")
+	expect("ann from elsewhere", ann, there, true, "ok")
+	expect("bob from the slowed place", bob, here, true, "ok")
+	if n := one[int](t, super, `select count(*)::int from auth.login_attempts where scope = 'account' and subject = fluxbase.account_subject($1)`, ann); n != 0 {
+		t.Error("ann's failures are not forgotten when she logs in")
+	}
+
+	// A success is no failure of the address; many accounts from one address are.
+	for range 20 {
+		expect("a success", bob, there, true, "ok")
+	}
+	for i := range 9 {
+		expect("many accounts from one address", fmt.Sprintf("nobody%d@example.com", i), there, false, "unknown")
+	}
+	expect("bob from that address", bob, there, true, "slowed")
+	if n := one[int](t, super, `select count(*)::int from auth.login_attempts where scope = 'account' and subject = fluxbase.account_subject($1)`, bob); n != 0 {
+		t.Error("an address that is being slowed moves the counter of an account")
+	}
+
+	// One account from many addresses.
+	for i := range 12 {
+		expect("many addresses", ann, fmt.Sprintf("198.51.100.%d", i), false, "ok")
+	}
+	expect("ann from anywhere", ann, "198.51.100.200", true, "slowed")
+	exec(t, super, `select auth.unlock_user($1)`, ann)
+	expect("unlocked", ann, "198.51.100.201", true, "ok")
+}
+
+// TestLoginAttemptsAreExact sees that parallel attempts do not get past the limit together.
+func TestLoginAttemptsAreExact(t *testing.T) {
+	t.Parallel()
+	db := pgtest.Database(t)
+	super := db.Conn(t, "superuser")
+	newUser(t, super, "ann@example.com")
+	var (
+		wg     sync.WaitGroup
+		mu     sync.Mutex
+		passed int
+		signed sync.Mutex // the superuser's connection signs for all
+	)
+	for range 20 {
+		server := db.Conn(t, "fluxbase_server")
+		wg.Go(func() {
+			context := fmt.Sprintf(`[1,null,null,null,null,"anon",null,"203.0.113.1","r",null,%d,null]`, time.Now().Unix())
+			signed.Lock()
+			var mac string
+			err := super.QueryRow(t.Context(), `select fluxbase.context_mac(p_context => $1)`, context).Scan(&mac)
+			signed.Unlock()
+			var status string
+			if err == nil {
+				err = pgx.BeginFunc(t.Context(), server, func(tx pgx.Tx) error {
+					if _, err := tx.Exec(t.Context(), `select fluxbase.begin_entry(null, null, null, $1, $2, null)`, context, mac); err != nil {
+						return err
+					}
+					return tx.QueryRow(t.Context(), `select fluxbase.login_begin('ann@example.com') ->> 'status'`).Scan(&status)
+				})
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			if err != nil {
+				t.Error(describe(err))
+			}
+			if status == "ok" {
+				passed++
+			}
+		})
+	}
+	wg.Wait()
+	if passed != 5 {
+		t.Errorf("%d of 20 parallel attempts passed, want exactly 5", passed)
+	}
+}
