@@ -51,6 +51,9 @@ func TestSecretsAreMasked(t *testing.T) {
 		"bearer":             slog.String("line", "Bearer "+canary),
 		"JSON web token":     slog.String("line", "got eyJhbGciOi."+canary+".x"),
 		"key":                slog.String("line", "got fb_live_"+canary),
+		"invitation":         slog.String("line", "got fb_invite_"+canary),
+		"bcrypt hash": slog.String("detail", "Failing row contains (ann, $2a$10$"+
+			(canary + strings.Repeat("x", 53))[:53]+", t)."),
 	}
 	for name, attr := range cases {
 		for _, format := range []string{"json", "text"} {

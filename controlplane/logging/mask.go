@@ -137,7 +137,8 @@ var secretTexts = []struct {
 	{"://", regexp.MustCompile(`(://[^/\s:@]*):[^/\s]*@`), "$1:" + masked + "@"},
 	{"eyJ", regexp.MustCompile(`eyJ[A-Za-z0-9_=-]{5,}\.[A-Za-z0-9_=-]+(?:\.[A-Za-z0-9_=-]*)?`), masked},
 	{"earer ", regexp.MustCompile(`([Bb]earer )[A-Za-z0-9._~+/=-]+`), "$1" + masked},
-	{"fb_", regexp.MustCompile(`fb_(live|test)_[A-Za-z0-9_-]+`), "fb_${1}_" + masked},
+	{"fb_", regexp.MustCompile(`fb_(live|test|invite)_[A-Za-z0-9_-]+`), "fb_${1}_" + masked},
+	{"$2", regexp.MustCompile(`\$2[abxy]\$[0-9]{2}\$[./A-Za-z0-9]{53}`), masked}, // bcrypt
 	{"assword=", regexp.MustCompile(`([Pp]assword=)[^\s&]+`), "$1" + masked},
 }
 
