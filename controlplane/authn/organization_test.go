@@ -347,14 +347,14 @@ func TestInvitations(t *testing.T) {
 	// The next invitation for the same address supersedes it.
 	second := invite(ann, bob, "admin")
 	expect(t, accept(bob, map[string]string{"token": token}), 404, "invitation_not_found")
-	// By id only for the address itself, and only when that is confirmed.
+	// By id only for the address itself, and only while that is confirmed.
 	expect(t, accept(carl, map[string]string{"id": second.Text("id")}), 404, "invitation_not_found")
 	p.Exec(t, `update auth.users set email_confirmed_at = null where email = $1`, bob)
 	if a := p.as(t, bob, "GET", "/organizations/invitations", nil); string(a.Body) != "[]" {
 		t.Errorf("unconfirmed: %s", a.Body)
 	}
 	expect(t, accept(bob, map[string]string{"id": second.Text("id")}), 404, "invitation_not_found")
-	p.Exec(t, `update auth.users set email_confirmed_at = now() where email = $1`, bob)
+	p.Exec(t, `update auth.users set email_confirmed_at = now(), email_proven_at = now() where email = $1`, bob)
 	if a := p.as(t, bob, "GET", "/organizations/invitations", nil); !strings.Contains(string(a.Body), second.Text("id")) || !strings.Contains(string(a.Body), id) {
 		t.Errorf("bob's invitations: %s", a.Body)
 	}

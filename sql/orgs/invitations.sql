@@ -28,8 +28,8 @@ revoke all on function fluxbase.put_invitation(uuid, uuid, text, text, bytea, uu
 comment on function fluxbase.put_invitation(uuid, uuid, text, text, bytea, uuid, interval) is
   'Stores an invitation in place of the open one for this address; ok, organization_not_found, role_not_found, already_member or validation_failed.';
 
--- Single use is one statement: of two who accept at once, the second finds the invitation taken.
--- An invitation never changes the role of somebody who is a member already.
+-- Single use is one statement: of two who accept at once, the second finds the invitation taken.  A member does not use one up,
+-- and it never changes the role of a member.  Without invited_by it was made in psql: those of a deleted user end before the user.
 create or replace function fluxbase.take_invitation(p_id uuid, p_token_hash bytea, p_user_id uuid)
 returns jsonb language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
 as $$
@@ -37,17 +37,22 @@ declare
   v_invitation auth.organization_invitations;
   v_user auth.users;
 begin
-  select u.* into v_user from auth.users u where u.id = p_user_id;
+  -- Locked, so that the address stays and two invitations of one user come one after the other.
+  select u.* into v_user from auth.users u where u.id = p_user_id for no key update;
   select i.* into v_invitation from auth.organization_invitations i
   where case when p_token_hash is not null then i.token_hash = p_token_hash
-             else i.id = p_id and i.email_normalized = v_user.email_normalized and v_user.email_confirmed_at is not null end;
+             else i.id = p_id and i.email_normalized = v_user.email_normalized and v_user.email_proven_at is not null end;
   -- In the order of whoever deletes the organization, so that the two never wait for each other.
   perform from auth.organizations o where o.id = v_invitation.org_id for key share;
   update auth.organization_invitations i set accepted_at = now(), accepted_by = p_user_id
   where i.id = v_invitation.id and i.accepted_at is null and i.revoked_at is null and i.expires_at > now()
-  returning i.* into v_invitation;
+    and (i.invited_by is null or fluxbase.may_give_role(p_org_id => i.org_id, p_user_id => i.invited_by, p_role => i.role))
+    and not exists (select from auth.memberships m where m.org_id = i.org_id and m.user_id = p_user_id);
   if not found then
-    return jsonb_build_object('status', 'invitation_not_found');
+    return jsonb_build_object('status', case when exists (
+        select from auth.organization_invitations i join auth.memberships m on m.org_id = i.org_id and m.user_id = p_user_id
+        where i.id = v_invitation.id and i.accepted_at is null and i.revoked_at is null and i.expires_at > now())
+      then 'already_member' else 'invitation_not_found' end);
   end if;
   insert into auth.memberships (org_id, user_id, role) values (v_invitation.org_id, p_user_id, v_invitation.role)
   on conflict (org_id, user_id) do nothing;
@@ -60,7 +65,7 @@ begin
 end $$;
 revoke all on function fluxbase.take_invitation(uuid, bytea, uuid) from public;
 comment on function fluxbase.take_invitation(uuid, bytea, uuid) is
-  'Accepts an invitation: with its token by any user, by its id only by the user with its confirmed address; ok, invitation_not_found or already_member.';
+  'Accepts an invitation: with its token by any user, by its id only by the user with its proven address; ok, invitation_not_found or already_member.';
 
 create or replace function fluxbase.void_invitation(p_id uuid, p_org_id uuid)
 returns text language plpgsql volatile security definer set search_path = pg_catalog, pg_temp

@@ -85,6 +85,34 @@ revoke all on function fluxbase.hand_over_organization(uuid, uuid, uuid) from pu
 comment on function fluxbase.hand_over_organization(uuid, uuid, uuid) is
   'Makes a member owner in place of an owner, who becomes admin; ok, organization_not_found, member_not_found or validation_failed.';
 
+-- Asked about any user: an invitation is looked at again when it is accepted.  Policies may trust a role by its name alone,
+-- so a role of the application is not small because it carries no permission.
+create or replace function fluxbase.may_give_role(p_org_id uuid, p_user_id uuid, p_role text)
+returns boolean language plpgsql stable security definer set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_own text := (select m.role from auth.memberships m where m.org_id = p_org_id and m.user_id = p_user_id);
+begin
+  if exists (select from auth.users u where u.id = p_user_id and u.banned_until > now()) then
+    return false;
+  elsif exists (select from auth.user_roles u join auth.role_permissions p on p.role = u.role
+                where u.user_id = p_user_id and p.permission = 'system.admin') then
+    return true;
+  elsif v_own is null or not exists (
+      select from auth.role_permissions p where p.role = v_own and p.permission = 'org.members.manage'
+      union all
+      select from auth.user_roles u join auth.role_permissions p on p.role = u.role
+      where u.user_id = p_user_id and p.permission = 'org.members.manage') then
+    return false;
+  end if;
+  return v_own = 'owner' or coalesce(p_role in ('admin', 'member'), false) and not exists (
+    select from auth.role_permissions r where r.role = p_role
+      and not exists (select from auth.role_permissions o where o.role = v_own and o.permission = r.permission));
+end $$;
+revoke all on function fluxbase.may_give_role(uuid, uuid, text) from public;
+comment on function fluxbase.may_give_role(uuid, uuid, text) is
+  'True when the user manages members of the organization and may give this role: owners any, others admin and member within the own.';
+
 create or replace function auth.add_member(p_org text, p_user text, p_role text default 'member')
 returns void language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
 as $$

@@ -1,4 +1,5 @@
--- What must follow a membership, whoever changes it.  Tables: auth.memberships, auth.sessions, auth.organization_invitations.
+-- What must follow a membership and a member, whoever changes them.
+-- Tables: auth.memberships, auth.sessions, auth.organization_invitations, auth.users.
 
 -- An invitation stands on the authority of who made it: without this, whoever is removed comes back with one of the own.
 create or replace function auth.memberships_lost()
@@ -16,11 +17,27 @@ revoke all on function auth.memberships_lost() from public;
 comment on function auth.memberships_lost() is
   'Trigger: a changed or ended membership voids the open invitations of that member; an ended one is active in no session.';
 
+-- Before, because the foreign key forgets who made an invitation as soon as the user is gone.
+create or replace function auth.users_void_invitations()
+returns trigger language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
+as $$
+begin
+  update auth.organization_invitations i set revoked_at = now()
+  where i.invited_by = old.id and i.accepted_at is null and i.revoked_at is null;
+  return old;
+end $$;
+revoke all on function auth.users_void_invitations() from public;
+comment on function auth.users_void_invitations() is 'Trigger: the open invitations of a user end before the user is deleted.';
+
 do $$
 begin
   if not exists (select from pg_trigger g where g.tgrelid = 'auth.memberships'::regclass and g.tgname = 'memberships_lost') then
     create trigger memberships_lost after delete or update of org_id, user_id, role on auth.memberships
       for each row execute function auth.memberships_lost();
     alter table auth.memberships enable always trigger memberships_lost;
+  end if;
+  if not exists (select from pg_trigger g where g.tgrelid = 'auth.users'::regclass and g.tgname = 'users_invitations') then
+    create trigger users_invitations before delete on auth.users for each row execute function auth.users_void_invitations();
+    alter table auth.users enable always trigger users_invitations;
   end if;
 end $$;

@@ -123,10 +123,10 @@ begin
     return jsonb_build_object('status', 'user_already_exists');
   end if;
   begin
-    insert into auth.users (id, email, encrypted_password, email_confirmed_at, raw_user_meta_data, raw_app_meta_data, role,
+    insert into auth.users (id, email, encrypted_password, email_confirmed_at, email_proven_at, raw_user_meta_data, raw_app_meta_data, role,
                             password_changed_at, banned_until)
-    values (p_user_id, p_email, p_encrypted_password, case when p_email_confirm then now() end, coalesce(p_user_metadata, '{}'),
-            coalesce(p_app_metadata, '{}'), coalesce(p_role, 'authenticated'), case when p_encrypted_password is not null then now() end,
+    values (p_user_id, p_email, p_encrypted_password, case when p_email_confirm then now() end, case when p_email_confirm then now() end,
+            coalesce(p_user_metadata, '{}'), coalesce(p_app_metadata, '{}'), coalesce(p_role, 'authenticated'), case when p_encrypted_password is not null then now() end,
             case when p_ban_seconds > 0 then now() + make_interval(secs => p_ban_seconds) end);
   exception
     when unique_violation then return jsonb_build_object('status', 'email_exists');
@@ -167,6 +167,7 @@ begin
     update auth.users u
     set email = coalesce(p_email, u.email),
         email_confirmed_at = case when p_email_confirm then coalesce(u.email_confirmed_at, now()) else u.email_confirmed_at end,
+        email_proven_at = case when p_email_confirm then now() else u.email_proven_at end,
         encrypted_password = coalesce(p_encrypted_password, u.encrypted_password),
         password_changed_at = case when p_encrypted_password is null then u.password_changed_at else now() end,
         role = coalesce(p_role, u.role),

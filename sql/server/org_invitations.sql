@@ -8,7 +8,7 @@ declare
   v_status text := fluxbase.org_begin_change(p_org_id => p_org_id, p_permission => 'org.members.manage');
   v_role text := coalesce(p_role, 'member');
 begin
-  if v_status = 'ok' and not fluxbase.org_may_assign(p_org_id => p_org_id, p_role => v_role) then
+  if v_status = 'ok' and not fluxbase.may_give_role(p_org_id => p_org_id, p_user_id => auth.current_user_id(), p_role => v_role) then
     v_status := 'insufficient_permissions';
   elsif v_status = 'ok' then
     v_status := fluxbase.put_invitation(p_id => p_id, p_org_id => p_org_id, p_email => p_email, p_role => v_role, p_token_hash => p_token_hash,
@@ -21,7 +21,7 @@ end $$;
 revoke all on function fluxbase.org_invite(uuid, uuid, text, text, bytea) from public;
 grant execute on function fluxbase.org_invite(uuid, uuid, text, text, bytea) to fluxbase_server;
 comment on function fluxbase.org_invite(uuid, uuid, text, text, bytea) is
-  'Invites an address with a role within the own; needs org.members.manage; also role_not_found, already_member, validation_failed.';
+  'Invites an address with a role that the caller may give; needs org.members.manage; also role_not_found, already_member, validation_failed.';
 
 create or replace function fluxbase.org_invitations(p_org_id uuid)
 returns jsonb language plpgsql stable security definer set search_path = pg_catalog, pg_temp set timezone = 'UTC'
@@ -57,7 +57,7 @@ revoke all on function fluxbase.org_invitation_revoke(uuid, uuid) from public;
 grant execute on function fluxbase.org_invitation_revoke(uuid, uuid) to fluxbase_server;
 comment on function fluxbase.org_invitation_revoke(uuid, uuid) is 'Revokes an open invitation; needs org.members.manage; also invitation_not_found.';
 
--- The address must be confirmed: whoever only claims it sees nothing.
+-- Somebody must vouch for the address: whoever only claims it sees nothing, confirmed automatically or not.
 create or replace function fluxbase.my_org_invitations()
 returns jsonb language plpgsql stable security definer set search_path = pg_catalog, pg_temp set timezone = 'UTC'
 as $$
@@ -70,12 +70,13 @@ begin
         'organization', jsonb_build_object('id', o.id, 'slug', o.slug, 'name', o.name)) order by i.created_at, i.id), '[]')
     from auth.users u join auth.organization_invitations i on i.email_normalized = u.email_normalized
     join auth.organizations o on o.id = i.org_id
-    where u.id = auth.current_user_id() and u.email_confirmed_at is not null
-      and i.accepted_at is null and i.revoked_at is null and i.expires_at > now()));
+    where u.id = auth.current_user_id() and u.email_proven_at is not null
+      and i.accepted_at is null and i.revoked_at is null and i.expires_at > now()
+      and (i.invited_by is null or fluxbase.may_give_role(p_org_id => i.org_id, p_user_id => i.invited_by, p_role => i.role))));
 end $$;
 revoke all on function fluxbase.my_org_invitations() from public;
 grant execute on function fluxbase.my_org_invitations() to fluxbase_server;
-comment on function fluxbase.my_org_invitations() is 'Open invitations for the confirmed address of the signed-in user.';
+comment on function fluxbase.my_org_invitations() is 'Open invitations for the proven address of the signed-in user.';
 
 create or replace function fluxbase.org_invitation_accept(p_id uuid, p_token_hash bytea)
 returns jsonb language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
@@ -92,4 +93,4 @@ end $$;
 revoke all on function fluxbase.org_invitation_accept(uuid, bytea) from public;
 grant execute on function fluxbase.org_invitation_accept(uuid, bytea) to fluxbase_server;
 comment on function fluxbase.org_invitation_accept(uuid, bytea) is
-  'Accepts an invitation by its token, or by its id when it is for the own confirmed address; also invitation_not_found, already_member.';
+  'Accepts an invitation by its token, or by its id when it is for the own proven address; also invitation_not_found, already_member.';

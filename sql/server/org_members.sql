@@ -1,6 +1,6 @@
 -- Members of an organization, for its members.  Tables: auth.memberships, auth.users.  Caller: fluxbase_server, after begin_entry.
 
--- Nobody hands out, or takes away, more than the own role carries: otherwise an admin makes owners.
+-- Nobody takes away more than the own role carries: otherwise an admin removes owners.
 create or replace function fluxbase.org_may_assign(p_org_id uuid, p_role text)
 returns boolean language plpgsql stable security definer set search_path = pg_catalog, pg_temp
 as $$
@@ -36,6 +36,7 @@ revoke all on function fluxbase.org_members(uuid) from public;
 grant execute on function fluxbase.org_members(uuid) to fluxbase_server;
 comment on function fluxbase.org_members(uuid) is 'Members of an organization, oldest first; needs the permission org.members.read.';
 
+-- Nobody changes the own role, except an owner, who may step down.
 create or replace function fluxbase.org_member_set_role(p_org_id uuid, p_user_id uuid, p_role text)
 returns jsonb language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
 as $$
@@ -46,7 +47,8 @@ begin
   if v_status = 'ok' then
     select m.role into v_before from auth.memberships m where m.org_id = p_org_id and m.user_id = p_user_id;
     if found and not (fluxbase.org_may_assign(p_org_id => p_org_id, p_role => v_before)
-                      and fluxbase.org_may_assign(p_org_id => p_org_id, p_role => p_role)) then
+                      and fluxbase.may_give_role(p_org_id => p_org_id, p_user_id => auth.current_user_id(), p_role => p_role)
+                      and (p_user_id <> auth.current_user_id() or v_before = 'owner' or auth.is_admin())) then
       v_status := 'insufficient_permissions';
     else
       v_status := fluxbase.put_member_role(p_org_id => p_org_id, p_user_id => p_user_id, p_role => p_role);
@@ -57,7 +59,7 @@ end $$;
 revoke all on function fluxbase.org_member_set_role(uuid, uuid, text) from public;
 grant execute on function fluxbase.org_member_set_role(uuid, uuid, text) to fluxbase_server;
 comment on function fluxbase.org_member_set_role(uuid, uuid, text) is
-  'Changes the role of a member; needs org.members.manage and both roles within the own; also member_not_found, role_not_found, last_owner.';
+  'Changes the role of a member; needs org.members.manage and both roles within reach, not the own unless as owner; also member_not_found, role_not_found, last_owner.';
 
 -- Everybody may leave; to remove another needs the permission.
 create or replace function fluxbase.org_member_remove(p_org_id uuid, p_user_id uuid)

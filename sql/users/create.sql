@@ -24,8 +24,9 @@ begin
     v_hash := auth.hash_password(p_password => p_password);
   end if;
   begin
-    insert into auth.users (email, encrypted_password, email_confirmed_at, raw_user_meta_data, raw_app_meta_data, role, password_changed_at)
-    values (p_email, v_hash, case when p_confirmed then now() end, coalesce(p_user_metadata, '{}'), coalesce(p_app_metadata, '{}'),
+    insert into auth.users (email, encrypted_password, email_confirmed_at, email_proven_at, raw_user_meta_data, raw_app_meta_data, role,
+                            password_changed_at)
+    values (p_email, v_hash, case when p_confirmed then now() end, case when p_confirmed then now() end, coalesce(p_user_metadata, '{}'), coalesce(p_app_metadata, '{}'),
             p_role, case when v_hash is not null then now() end)
     returning id into v_id;
   exception
@@ -84,7 +85,8 @@ as $$
 declare
   v_id uuid := auth.user_id_of(p_user => p_user);
 begin
-  update auth.users u set email_confirmed_at = now() where u.id = v_id and u.email_confirmed_at is null;
+  update auth.users u set email_confirmed_at = coalesce(u.email_confirmed_at, now()), email_proven_at = now()
+  where u.id = v_id and (u.email_confirmed_at is null or u.email_proven_at is null);
   if not found then
     return;
   end if;
@@ -94,7 +96,7 @@ begin
 end $$;
 revoke all on function auth.confirm_user(text) from public;
 grant execute on function auth.confirm_user(text) to fluxbase_admin;
-comment on function auth.confirm_user(text) is 'Confirms the e-mail address of a user; nothing happens when it is confirmed already.';
+comment on function auth.confirm_user(text) is 'Confirms the e-mail address of a user and vouches for it; nothing happens when both were done before.';
 
 -- Sessions, identities, tokens, memberships and keys go with the row (on delete cascade); a foreign key of the
 -- application's own decides for its table.

@@ -16,6 +16,20 @@ end $$;
 revoke all on function auth.users_before_write() from public;
 comment on function auth.users_before_write() is 'Trigger: an empty address is none; updated_at follows every update.';
 
+-- What was vouched for is the address, not the user: another address starts without, unless the same statement vouches for it.
+create or replace function auth.users_keep_proof()
+returns trigger language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
+as $$
+begin
+  if new.email_confirmed_at is null
+     or tg_op = 'UPDATE' and lower(new.email) is distinct from lower(old.email) and new.email_proven_at is not distinct from old.email_proven_at then
+    new.email_proven_at := null;
+  end if;
+  return new;
+end $$;
+revoke all on function auth.users_keep_proof() from public;
+comment on function auth.users_keep_proof() is 'Trigger: email_proven_at ends when the address changes and when its confirmation ends.';
+
 -- The e-mail address is an identity like any other. An import that brings its own identities wins: on conflict do nothing.
 create or replace function auth.users_write_identity()
 returns trigger language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
@@ -75,7 +89,7 @@ revoke all on function auth.token_blacklist_mark_session() from public;
 comment on function auth.token_blacklist_mark_session() is
   'Trigger: marks the session of a denied token, which it finds by the jti when the row does not name it.';
 
--- Creating a trigger locks writers out, so it is done once.  The last three guard access: ENABLE ALWAYS, because
+-- Creating a trigger locks writers out, so it is done once.  The last four guard access: ENABLE ALWAYS, because
 -- session_replication_role = replica skips ordinary triggers.
 do $$
 declare
@@ -91,7 +105,8 @@ begin
         'when (old.banned_until is distinct from new.banned_until)', 'auth.users_copy_ban', true),
       (5, 'auth.sessions', 'sessions_ban', 'before insert or update of user_id on auth.sessions', '', 'auth.sessions_take_ban', true),
       (6, 'auth.token_blacklist', 'token_blacklist_session', 'before insert or update of jti, session_id on auth.token_blacklist', '',
-        'auth.token_blacklist_mark_session', true)
+        'auth.token_blacklist_mark_session', true),
+      (7, 'auth.users', 'users_proof', 'before insert or update on auth.users', '', 'auth.users_keep_proof', true)
     ) t (ord, relation, name, event, condition, function, always)
     where not exists (select from pg_trigger g where g.tgrelid = t.relation and g.tgname = t.name)
     order by t.ord

@@ -3,6 +3,7 @@ package install_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"strings"
 	"testing"
@@ -146,7 +147,7 @@ func TestCheck(t *testing.T) {
 	}
 }
 
-func pad(n int32) string { return strings.Repeat("0", 2) + string('0'+rune(n)) }
+func pad(n int32) string { return fmt.Sprintf("%03d", n) }
 
 type gone struct{}
 
