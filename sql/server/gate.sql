@@ -4,6 +4,7 @@
 -- Definer: the data logins have no right on any table.  The row must be found and alive; no answer means no.
 -- The context is compared with the row, so that a token signed by a thief of the key needs a live session of its victim.
 -- Every request comes through here: conditions without a sub-select and one SPI call count in microseconds.
+-- A token keeps its level until it expires, the session may lose it.  No member before the level contains a comma.
 create or replace function fluxbase.check_request(p_session_id uuid, p_jti uuid, p_api_key_id uuid, p_context text)
 returns boolean language plpgsql stable security definer set search_path = pg_catalog, pg_temp
 as $$
@@ -12,7 +13,8 @@ declare
   v_pending boolean;
 begin
   if p_session_id is not null then
-    select s.has_denied_tokens, s.mfa_pending into v_denied, v_pending
+    select s.has_denied_tokens, s.mfa_pending or s.aal = 'aal1' and split_part(p_context, ',', 5) not in ('"aal1"', 'null')
+    into v_denied, v_pending
     from auth.sessions s
     where s.id = p_session_id
       and s.revoked_at is null
@@ -38,6 +40,7 @@ begin
       and (k.expires_at is null or k.expires_at > now())
       and (u.banned_until is null or u.banned_until <= now())
       and starts_with(p_context, '[1,' || coalesce('"' || k.user_id || '"', 'null') || ',null,')
+      and (k.kind <> 'user' or u.role is not distinct from p_context::jsonb ->> 5) -- the server remembers keys for a while
       and case k.kind when 'service' then session_user = 'fluxbase_service' or session_user = 'fluxbase_server'
                       else session_user <> 'fluxbase_service' end;
     if not found then

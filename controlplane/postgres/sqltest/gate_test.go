@@ -3,6 +3,7 @@ package sqltest
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/google/uuid"
@@ -35,6 +36,17 @@ func TestGateChecks(t *testing.T) {
 	person := func(user, session uuid.UUID) string {
 		return fmt.Sprintf(`[1,"%s","%s",null,"aal1","authenticated",null,null,"r",null,0,null]`, user, session)
 	}
+	leveled := func(aal, org, role, request string) func(uuid.UUID) string {
+		return func(id uuid.UUID) string {
+			return fmt.Sprintf(`[1,"%s","%s",%s,%s,"%s",null,null,"%s",null,0,null]`, ann, id, org, aal, role, request)
+		}
+	}
+	raised := func() uuid.UUID {
+		id := session(ann)
+		exec(t, super, `update auth.sessions set aal = 'aal2' where id = $1`, id)
+		return id
+	}
+	const org = `"00000000-0000-4000-8000-0000000000aa"`
 	keyHolder := func(user uuid.UUID) string {
 		return fmt.Sprintf(`[1,"%s",null,null,null,"authenticated","k",null,"r",null,0,null]`, user)
 	}
@@ -77,6 +89,13 @@ func TestGateChecks(t *testing.T) {
 		{"another token of that session", deniedSession, ptr(uuid.New()), func(id uuid.UUID) string { return person(ann, id) }, "ok"},
 		{"another user in the context", session(ann), ptr(uuid.New()), func(id uuid.UUID) string { return person(bob, id) }, "ZF401"},
 		{"another session in the context", session(ann), ptr(uuid.New()), func(uuid.UUID) string { return person(ann, uuid.New()) }, "ZF401"},
+		{"a token that says aal2", session(ann), ptr(uuid.New()), leveled(`"aal2"`, `null`, "authenticated", "r"), "ZF405"},
+		{"a token that says aal2 in an organization", session(ann), ptr(uuid.New()), leveled(`"aal2"`, org, "authenticated", "r"), "ZF405"},
+		{"a token that spells aal2 otherwise", session(ann), ptr(uuid.New()), leveled(`"\u0061al2"`, org, "authenticated", "r"), "ZF405"},
+		{"a token without a level", session(ann), ptr(uuid.New()), leveled(`null`, `null`, "authenticated", "r"), "ok"},
+		{"a role and a request named aal2", session(ann), ptr(uuid.New()), leveled(`"aal1"`, org, "aal2", "aal2"), "ok"},
+		{"at aal2", raised(), ptr(uuid.New()), leveled(`"aal2"`, org, "authenticated", "r"), "ok"},
+		{"a token from before the step up", raised(), ptr(uuid.New()), leveled(`"aal1"`, org, "authenticated", "r"), "ok"},
 		{"nobody in the context", session(ann), ptr(uuid.New()), func(uuid.UUID) string { return nobody }, "ZF401"},
 	}
 	for _, c := range sessions {
@@ -115,6 +134,8 @@ func TestGateChecks(t *testing.T) {
 		{"service", "fluxbase_service", service, nobody, "ok"},
 		{"service on the data login", "fluxbase_api", service, nobody, "ZF402"},
 		{"user", "fluxbase_api", annKey, keyHolder(ann), "ok"},
+		{"user with another role in the context", "fluxbase_api", annKey, strings.Replace(keyHolder(ann), "authenticated", "gate_role", 1), "ZF402"},
+		{"user with no role in the context", "fluxbase_api", annKey, strings.Replace(keyHolder(ann), `"authenticated"`, "null", 1), "ZF402"},
 		{"user with another user in the context", "fluxbase_api", annKey, keyHolder(bob), "ZF402"},
 		{"user with nobody in the context", "fluxbase_api", annKey, nobody, "ZF402"},
 		{"anon with a user in the context", "fluxbase_api", anon, keyHolder(ann), "ZF402"},
