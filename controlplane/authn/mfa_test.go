@@ -616,7 +616,12 @@ func TestMFAEnforcement(t *testing.T) {
 		t.Error("a session from before is asked before its refresh")
 	}
 	f := enroll(t, s, k, "phone")
+	pending := k
 	k = stepUp(t, s, k, f)
+	if got := rows(t, s, pending, "notes"); got != "401 session_not_found" {
+		t.Errorf("a token that was issued without the factor: %s", got)
+	}
+	expect(t, user(t, s, pending), 401, "session_not_found")
 	if notes, secrets := rows(t, s, k, "notes"), rows(t, s, k, "secrets"); notes != `[{"id":1}]` || secrets != `[{"id":1}]` {
 		t.Errorf("aal2: %s, %s", notes, secrets)
 	}
@@ -644,6 +649,49 @@ func TestMFAEnforcement(t *testing.T) {
 	a = s.Do(t, "POST", "/auth/v1/signup", credentials("new@example.com", servertest.Password))
 	expect(t, a, 200, "")
 	owes(a.Tokens())
+}
+
+// The child of a refresh whose answer got lost owes what is owed when it is asked for again.
+func TestMFAEnforcementReachesLostRefreshes(t *testing.T) {
+	t.Parallel()
+	s := withNotes(t, sealKey)
+	s.CreateUser(t, ann)
+	parent := s.Login(t, ann)
+	child := refresh(t, s, parent.Refresh).Tokens()
+	s.Exec(t, `select auth.set_setting('mfa_enforcement', 'required')`)
+	again := refresh(t, s, parent.Refresh).Tokens()
+	if again.Refresh != child.Refresh {
+		t.Fatal("not the same child")
+	}
+	if got := rows(t, s, again, "notes"); got != "403 insufficient_aal" {
+		t.Errorf("required: %s", got)
+	}
+	s.Exec(t, `select auth.set_setting('mfa_enforcement', 'optional')`)
+	if got := rows(t, s, refresh(t, s, parent.Refresh).Tokens(), "notes"); got != `[{"id":1}]` {
+		t.Errorf("optional again: %s", got)
+	}
+}
+
+// A level goes with its factor, whatever a token still says.
+func TestMFALevelOfTheTokenFallsWithTheSession(t *testing.T) {
+	t.Parallel()
+	s := withNotes(t, sealKey)
+	s.CreateUser(t, ann)
+	k := s.Login(t, ann)
+	f := enroll(t, s, k, "phone")
+	k = stepUp(t, s, k, f)
+	if got := rows(t, s, k, "secrets"); got != `[{"id":1}]` {
+		t.Fatalf("aal2: %s", got)
+	}
+	s.Exec(t, `delete from auth.mfa_factors`)
+	if got := rows(t, s, k, "secrets"); got != "403 insufficient_aal" {
+		t.Errorf("without the factor: %s", got)
+	}
+	expect(t, user(t, s, k), 200, "") // auth-js lists factors after unenroll()
+	k = refresh(t, s, k.Refresh).Tokens()
+	if notes, secrets := rows(t, s, k, "notes"), rows(t, s, k, "secrets"); notes != `[{"id":1}]` || secrets != `[]` {
+		t.Errorf("refreshed: %s, %s", notes, secrets)
+	}
 }
 
 func TestMFAEnforcementByRole(t *testing.T) {

@@ -1,5 +1,5 @@
 -- What every way of showing a second factor shares: whose session it is, how often it was tried, and the step up to aal2.
--- Tables: auth.users, auth.sessions, auth.refresh_tokens, auth.login_attempts.  Caller: the entry points of this folder.
+-- Tables: auth.users, auth.sessions, auth.refresh_tokens, auth.token_blacklist, auth.login_attempts.  Caller: the entry points of this folder.
 
 -- The user's row is locked first, as everywhere, so that two sessions of one user cannot wait for each other.
 create or replace function fluxbase.mfa_session()
@@ -47,7 +47,8 @@ comment on function fluxbase.count_mfa_attempt(uuid) is
   'Counts one attempt to show a second factor and returns null; when the user is being slowed it counts nothing and returns the seconds to wait.';
 
 -- The generation jumps by two: no refresh token from before is the parent of the new one, so none of them can be
--- exchanged for it, and whoever tries ends the session as a replay.
+-- exchanged for it, and whoever tries ends the session as a replay.  What the session owed, its access tokens from before
+-- still owe: they end here, since the gate asks the session alone.
 create or replace function fluxbase.step_up(
   p_session auth.sessions, p_method text, p_factor_id uuid, p_refresh_hash bytea, p_jti uuid)
 returns jsonb language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
@@ -55,7 +56,14 @@ as $$
 declare
   v_session auth.sessions;
   v_user auth.users;
+  v_longest constant interval := '1 day'; -- that access_token_lifetime can be
 begin
+  if p_session.mfa_pending then
+    insert into auth.token_blacklist (jti, session_id, user_id, expires_at, reason)
+    select r.jti, r.session_id, p_session.user_id, now() + v_longest, 'second_factor_shown'
+    from auth.refresh_tokens r where r.session_id = p_session.id
+    on conflict (jti) do nothing;
+  end if;
   update auth.sessions s
   set aal = 'aal2', mfa_pending = false, mfa_factor_id = p_factor_id, generation = p_session.generation + 2,
       refreshed_at = now(), expires_at = fluxbase.session_expiry(p_created_at => s.created_at),

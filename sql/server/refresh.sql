@@ -52,6 +52,9 @@ begin
     if not found then
       return jsonb_build_object('status', 'refresh_token_not_found');
     end if;
+    update auth.sessions s
+    set mfa_pending = s.aal = 'aal1' and fluxbase.mfa_required(p_user_id => s.user_id)
+    where s.id = p_session_id returning s.* into v_session;
   end if;
   select u.* into strict v_user from auth.users u where u.id = v_session.user_id;
   return jsonb_build_object('status', 'ok',
