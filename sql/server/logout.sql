@@ -10,7 +10,7 @@ declare
 begin
   if v_user_id is null or v_session_id is null then
     return jsonb_build_object('status', 'session_not_found');
-  elsif p_scope not in ('local', 'others', 'global') then
+  elsif p_scope is null or p_scope not in ('local', 'others', 'global') then
     return jsonb_build_object('status', 'validation_failed');
   end if;
   v_ended := auth.end_sessions(p_user_id => v_user_id, p_reason => 'logout',

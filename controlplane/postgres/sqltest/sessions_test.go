@@ -44,3 +44,21 @@ func TestSessionsSeenAndEnded(t *testing.T) {
 	refused(t, admin, "P0002", nil, `select auth.revoke_session(null)`)
 	refused(t, admin, "P0002", nil, `select * from auth.sessions_of('nobody@example.com')`)
 }
+
+func TestLogoutNeedsAScope(t *testing.T) {
+	t.Parallel()
+	db := pgtest.Database(t)
+	super, admin := db.Conn(t, "superuser"), db.Conn(t, "fluxbase_admin")
+	ann := newUser(t, admin, "ann@example.com")
+	session := newSession(t, super, ann)
+	exec(t, super, `create or replace function auth.verified_context() returns jsonb language sql stable
+		return jsonb_build_array(1, (select s.user_id from auth.sessions s), (select s.id from auth.sessions s))`)
+	for _, scope := range []any{nil, "", "Global", "everywhere"} {
+		if got := one[string](t, super, `select fluxbase.logout(p_scope => $1, p_token_expires_at => now() + interval '1 minute') ->> 'status'`, scope); got != "validation_failed" {
+			t.Errorf("scope %v: %s", scope, got)
+		}
+	}
+	if !one[bool](t, super, `select revoked_at is null from auth.sessions where id = $1`, session) {
+		t.Error("a refused logout ended the session")
+	}
+}
