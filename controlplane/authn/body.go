@@ -31,6 +31,8 @@ type body struct {
 	RefreshToken *string         `json:"refresh_token"`
 	Data         json.RawMessage `json:"data"`
 
+	CurrentPassword *string `json:"current_password"`
+
 	// Of second factors.
 	FactorType   *string `json:"factor_type"`
 	FriendlyName *string `json:"friendly_name"`
@@ -45,7 +47,6 @@ type body struct {
 	CodeChallengeMethod *string         `json:"code_challenge_method"`
 	Channel             *string         `json:"channel"`
 	Nonce               *string         `json:"nonce"`
-	CurrentPassword     *string         `json:"current_password"`
 }
 
 // The members of each route.

@@ -21,9 +21,11 @@ const (
 		` p_session_id => $4, p_refresh_hash => $5, p_jti => $6, p_user_agent => $7)`
 	sqlRefresh = `select fluxbase.refresh(p_session_id => $1, p_generation => $2, p_token_hash => $3,` +
 		` p_child_hash => $4, p_jti => $5)`
-	sqlLogout        = `select fluxbase.logout(p_scope => $1, p_token_expires_at => $2)`
-	sqlUser          = `select fluxbase.user()`
-	sqlUserUpdate    = `select fluxbase.user_update(p_email => $1, p_encrypted_password => $2, p_user_metadata => $3)`
+	sqlLogout       = `select fluxbase.logout(p_scope => $1, p_token_expires_at => $2)`
+	sqlUser         = `select fluxbase.user()`
+	sqlUserPassword = `select fluxbase.user_password()`
+	sqlUserUpdate   = `select fluxbase.user_update(p_email => $1, p_encrypted_password => $2, p_user_metadata => $3,` +
+		` p_current_hash => $4, p_current_matched => $5)`
 	sqlSessions      = `select fluxbase.sessions()`
 	sqlSessionRevoke = `select fluxbase.session_revoke(p_session_id => $1)`
 

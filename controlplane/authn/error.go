@@ -142,6 +142,7 @@ var (
 // statusErrors are the failures that entry points return as their status, where one status always means one answer.
 var statusErrors = map[string]*Error{
 	"invalid_credentials":        errInvalidCredentials,
+	"current_password_required":  badRequest("current_password_required", "The current password is required to set a new one"),
 	"email_not_confirmed":        badRequest("email_not_confirmed", "Email not confirmed"),
 	"signup_disabled":            unprocessable("signup_disabled", "Signups not allowed for this instance"),
 	"user_already_exists":        unprocessable("user_already_exists", "User already registered"),

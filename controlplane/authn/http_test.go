@@ -447,6 +447,47 @@ func TestUser(t *testing.T) {
 	expect(t, s.Do(t, "GET", "/auth/v1/user", nil, "apikey: "+key, "Authorization: Bearer "+key), 401, "no_authorization")
 }
 
+func TestCurrentPassword(t *testing.T) {
+	t.Parallel()
+	s := servertest.Start(t)
+	s.CreateUser(t, ann)
+	k := s.Login(t, ann)
+	put := func(body map[string]string) servertest.Answer {
+		t.Helper()
+		return s.Do(t, "PUT", "/auth/v1/user", body, k.Bearer())
+	}
+	const second, third, wrong = "another good password", "a third good password", "nobody's password"
+	expect(t, put(map[string]string{"password": second, "current_password": wrong}), 400, "invalid_credentials")
+	expect(t, login(t, s, ann, servertest.Password), 200, "")
+	expect(t, put(map[string]string{"password": second, "current_password": servertest.Password}), 200, "")
+	expect(t, put(map[string]string{"password": third}), 200, "") // as Supabase Auth by default
+
+	s.Exec(t, `select auth.set_setting('password_change_requires_current', 'true')`)
+	expect(t, put(map[string]string{"password": second}), 400, "current_password_required")
+	expect(t, put(map[string]string{"password": second, "current_password": wrong}), 400, "invalid_credentials")
+	expect(t, put(map[string]string{"password": second, "current_password": third}), 200, "")
+	s.Exec(t, `update auth.users set encrypted_password = null`)
+	expect(t, put(map[string]string{"password": second, "current_password": second}), 400, "invalid_credentials")
+	expect(t, put(map[string]string{"password": second}), 200, "") // there is none to ask for
+
+	// Guesses are counted with those of the login.
+	s.Exec(t, `delete from auth.login_attempts`)
+	for range 5 {
+		expect(t, put(map[string]string{"password": third, "current_password": wrong}), 400, "invalid_credentials")
+	}
+	s.Exec(t, `update auth.login_attempts set slowed_until = now() + interval '1 hour' where slowed_until is not null`) // a second is short
+	expect(t, put(map[string]string{"password": third, "current_password": second}), 400, "invalid_credentials")
+	expect(t, login(t, s, ann, second), 400, "invalid_credentials")
+	s.Exec(t, `delete from auth.login_attempts`)
+	expect(t, put(map[string]string{"password": third, "current_password": second}), 200, "")
+	if n := s.Value(t, `select count(*) from auth.login_attempts where scope <> 'address'`); n != "0" {
+		t.Errorf("%s counters are left after a success", n)
+	}
+	if n := s.Value(t, `select count(*) from audit.log where action = 'user.updated' and outcome = 'denied'`); n != "9" {
+		t.Errorf("%s refusals are audited", n)
+	}
+}
+
 func TestSessions(t *testing.T) {
 	t.Parallel()
 	s := servertest.Start(t)

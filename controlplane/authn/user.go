@@ -5,6 +5,8 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/labstack/echo/v4"
+
+	"github.com/wayli-app/fluxbase/controlplane/gateway"
 )
 
 // Logout ends sessions of the caller: this one (local), all others (others) or all (global, the default).
@@ -58,6 +60,10 @@ func (h *Handler) UpdateUser(c echo.Context) error {
 	if err != nil {
 		return err
 	}
+	current, matched, err := h.compareCurrent(c, caller, text(b.CurrentPassword))
+	if err != nil {
+		return err
+	}
 	email, hash := text(b.Email), ""
 	if secret := text(b.Password); secret != "" {
 		owner := email
@@ -68,12 +74,34 @@ func (h *Handler) UpdateUser(c echo.Context) error {
 			return err
 		}
 	}
-	a, err := h.call(c, caller, sqlUserUpdate, optionalArg(email), optionalArg(hash), metadata)
+	a, err := h.call(c, caller, sqlUserUpdate, optionalArg(email), optionalArg(hash), metadata, optionalArg(current), matched)
 	if err != nil {
 		return err
 	}
 	writeRaw(c.Response(), http.StatusOK, a.User)
 	return nil
+}
+
+// compareCurrent compares the current password that a client sent beside a change with the stored hash, which it returns
+// with the outcome as an argument: NULL when the client sent none. As at the login, no connection is held meanwhile.
+func (h *Handler) compareCurrent(c echo.Context, caller gateway.Caller, secret string) (hash string, matched []byte, err error) {
+	if secret == "" {
+		return "", nil, nil
+	}
+	ctx := c.Request().Context()
+	text, err := h.Entries.Entry(ctx, caller, sqlUserPassword, nil)
+	if err != nil {
+		return "", nil, err
+	}
+	known, err := readLoginBegin(text)
+	if err != nil {
+		return "", nil, err
+	}
+	ok, _, err := h.Hasher.Compare(ctx, known.EncryptedPassword, secret)
+	if err != nil {
+		return "", nil, hashError(err)
+	}
+	return known.EncryptedPassword, boolArg(ok), nil
 }
 
 // Sessions lists the living sessions of the signed-in user.

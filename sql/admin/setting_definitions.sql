@@ -5,6 +5,7 @@ insert into auth.settings as s (key, default_value, kind, minimum, maximum, desc
   ('password_require_lowercase', 'false', 'boolean', null, null, 'A new password needs a letter a to z'),
   ('password_require_number', 'false', 'boolean', null, null, 'A new password needs a digit'),
   ('password_require_special', 'false', 'boolean', null, null, 'A new password needs a character that is neither letter nor digit'),
+  ('password_change_requires_current', 'false', 'boolean', null, null, 'A new password over HTTP needs the current one beside it'),
   ('password_bcrypt_cost', '10', 'integer', 10, 14, 'bcrypt cost of new hashes; older ones are renewed at the next login'),
   ('access_token_lifetime', '15 minutes', 'interval', 60, 86400, 'How long an access token is valid'),
   ('session_lifetime', '90 days', 'interval', 300, 315360000, 'When a session ends, however much it is used'),

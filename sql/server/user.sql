@@ -17,8 +17,28 @@ revoke all on function fluxbase.user() from public;
 grant execute on function fluxbase.user() to fluxbase_server;
 comment on function fluxbase.user() is 'The user of the request as HTTP shows it.';
 
+-- A session that was stolen guesses no better than a stranger: the attempt counts as one to log in.
+create or replace function fluxbase.user_password()
+returns jsonb language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_email text;
+begin
+  select u.email into v_email from auth.users u where u.id = auth.current_user_id();
+  if v_email is null then
+    return jsonb_build_object('status', 'unknown');
+  end if;
+  return fluxbase.login_begin(p_email => v_email);
+end $$;
+revoke all on function fluxbase.user_password() from public;
+grant execute on function fluxbase.user_password() to fluxbase_server;
+comment on function fluxbase.user_password() is
+  'What the current password of the signed-in user is compared with; counts the attempt and answers as fluxbase.login_begin().';
+
 -- A new password ends every other session: whoever knew the old one is out.
-create or replace function fluxbase.user_update(p_email text, p_encrypted_password text, p_user_metadata jsonb)
+-- p_current_matched is null when no current password was given; p_current_hash is what it was compared with.
+create or replace function fluxbase.user_update(
+  p_email text, p_encrypted_password text, p_user_metadata jsonb, p_current_hash text, p_current_matched boolean)
 returns jsonb language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
 as $$
 declare
@@ -34,6 +54,17 @@ begin
      and exists (select from auth.mfa_factors f where f.user_id = v_user.id and f.status = 'verified')
      and not coalesce((select fluxbase.has_aal2(p_session => s) from auth.sessions s where s.id = auth.session_id()), false) then
     return jsonb_build_object('status', 'insufficient_aal');
+  end if;
+  -- The hash must still be the one that was compared, as in login_finish.
+  if p_current_matched and p_current_hash = v_user.encrypted_password then
+    perform fluxbase.login_succeeded(p_email => v_user.email);
+  elsif p_current_matched is not null then
+    perform audit.record(p_action => 'user.updated', p_outcome => 'denied', p_subject_id => v_user.id,
+                         p_details => jsonb_build_object('reason', 'wrong current password'));
+    return jsonb_build_object('status', 'invalid_credentials');
+  elsif p_encrypted_password is not null and v_user.encrypted_password is not null
+        and auth.setting(p_key => 'password_change_requires_current')::boolean then
+    return jsonb_build_object('status', 'current_password_required');
   end if;
   if p_email is not null and lower(p_email) is distinct from v_user.email_normalized
      and not auth.setting(p_key => 'signup_autoconfirm')::boolean then
@@ -62,10 +93,10 @@ begin
   return jsonb_build_object('status', 'ok', 'user', fluxbase.user_json(
     p_user => v_user, p_identities => fluxbase.identities_json(p_user_id => v_user.id)));
 end $$;
-revoke all on function fluxbase.user_update(text, text, jsonb) from public;
-grant execute on function fluxbase.user_update(text, text, jsonb) to fluxbase_server;
-comment on function fluxbase.user_update(text, text, jsonb) is
-  'Changes address, password or metadata (merged, null removes a key) of the signed-in user; a new password ends the other sessions.';
+revoke all on function fluxbase.user_update(text, text, jsonb, text, boolean) from public;
+grant execute on function fluxbase.user_update(text, text, jsonb, text, boolean) to fluxbase_server;
+comment on function fluxbase.user_update(text, text, jsonb, text, boolean) is
+  'Changes address, password or metadata (merged, null removes a key) of the signed-in user; a new password ends the other sessions; also invalid_credentials, current_password_required, insufficient_aal.';
 
 create or replace function fluxbase.sessions()
 returns jsonb language plpgsql stable security definer set search_path = pg_catalog, pg_temp set timezone = 'UTC'
