@@ -50,7 +50,7 @@ begin
     return jsonb_build_object('status', 'user_not_found');
   end if;
   -- Whoever has a second factor shows it first: a session that was stolen at aal1 cannot take the account over.
-  if (p_encrypted_password is not null or lower(p_email) <> v_user.email_normalized)
+  if (p_encrypted_password is not null or lower(p_email) is distinct from v_user.email_normalized and p_email is not null)
      and exists (select from auth.mfa_factors f where f.user_id = v_user.id and f.status = 'verified')
      and not coalesce((select fluxbase.has_aal2(p_session => s) from auth.sessions s where s.id = auth.session_id()), false) then
     return jsonb_build_object('status', 'insufficient_aal');
