@@ -44,6 +44,7 @@ func (r *resolver) explicit(key string) bool { return r.values[key].Explicit() }
 // derive fills in the options that follow from others, and checks those that must agree.
 func (r *resolver) derive() {
 	r.deriveListen()
+	r.derivePublicURL()
 	r.deriveURLs()
 	r.checkEncryptionKeys()
 	r.checkTLS()
@@ -113,6 +114,22 @@ func (r *resolver) deriveListen() {
 	case port != server.Port:
 		r.refuse("server.port", "is not the port of server.listen ("+r.values["server.listen"].Source+")", "set one of the two")
 	}
+}
+
+// derivePublicURL takes the address of the listener in development, where the browser is on the same machine.
+func (r *resolver) derivePublicURL() {
+	server := &r.config.Server
+	if r.config.Mode != Development || r.explicit("server.public_url") || server.Port == 0 || !r.valid("server.listen", "server.port") {
+		return
+	}
+	host, port, _ := net.SplitHostPort(server.Listen)
+	if address := net.ParseIP(host); host == "" || address != nil && address.IsUnspecified() {
+		host = "127.0.0.1"
+	} else if address == nil && host != "localhost" || address != nil && !address.IsLoopback() {
+		return
+	}
+	server.PublicURL = "http://" + net.JoinHostPort(host, port)
+	r.values["server.public_url"].Source = sourceDerived
 }
 
 // deriveURLs makes the URLs of the other logins from the one of the data login.

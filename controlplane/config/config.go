@@ -34,6 +34,7 @@ type Config struct {
 type Server struct {
 	Listen            string // host:port; an empty host is every address of the machine
 	Port              int    // the port of Listen
+	PublicURL         string // scheme://host[:port] at which clients reach the server; empty when nobody said it
 	ShutdownTimeout   time.Duration
 	ReadTimeout       time.Duration
 	ReadHeaderTimeout time.Duration
@@ -136,6 +137,8 @@ type Auth struct {
 	JWTSecret                Secret
 	EncryptionKey            Secret // of package seal; not set = nothing can be sealed
 	EncryptionKeyPrevious    Secret
+	SiteURL                  string   // where a browser goes when nobody says where; empty without
+	RedirectURLs             []string // where else it may go; see package redirect
 	JWTIssuer                string
 	JWTAudience              string
 	AccessTokenLifetime      time.Duration

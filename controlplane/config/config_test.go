@@ -87,6 +87,27 @@ func TestDevelopmentDefaults(t *testing.T) {
 	}
 }
 
+// Links to the server begin with what the configuration says; only in development that may be the listener.
+func TestPublicURL(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]string{
+		"server: {listen: '127.0.0.1:9000'}":                                         "",
+		"mode: development":                                                          "http://127.0.0.1:8080",
+		"{mode: development, server: {listen: ':9000'}}":                             "http://127.0.0.1:9000",
+		"{mode: development, server: {listen: '[::1]:9000'}}":                        "http://[::1]:9000",
+		"{mode: development, server: {listen: '192.0.2.1:80'}}":                      "",
+		"{mode: development, server: {listen: 'localhost:0'}}":                       "",
+		"{mode: development, server: {public_url: 'https://api.example.com'}}":       "https://api.example.com",
+		"{server: {listen: ':443', public_url: 'https://api.example.com:8443'}}":     "https://api.example.com:8443",
+		"{mode: development, server: {listen: 'app.example.com:80', port: 80}}":      "",
+		"{mode: development, server: {port: 81, public_url: 'http://localhost:81'}}": "http://localhost:81",
+	} {
+		if got := mustLoad(t, text, good()).Server.PublicURL; got != want {
+			t.Errorf("%s: got %q, want %q", text, got, want)
+		}
+	}
+}
+
 // The examples of the specification page, as printed there.
 func TestSpecificationExamples(t *testing.T) {
 	t.Parallel()

@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"strings"
 	"unicode"
+
+	"github.com/wayli-app/fluxbase/controlplane/redirect"
 )
 
 // networks is a list of addresses and of networks in CIDR notation.
@@ -78,6 +80,45 @@ func isOrigin(text string) bool {
 		}
 	}
 	return u.Hostname() != "" && isHost(u.Hostname()) && !strings.HasSuffix(u.Host, ":")
+}
+
+// publicURL is the origin of this server.
+func publicURL() kind[string] {
+	return kind[string]{
+		name: "origin",
+		parse: func(text string) (string, error) {
+			if !isOrigin(text) || redirect.CheckSite(text) != nil {
+				return "", hinted{"must be an origin",
+					"scheme, host and a port that is not the usual one, in lower case and nothing after it: https://api.example.com; http is for this machine alone"}
+			}
+			return text, nil
+		},
+		show: func(value string) string { return value },
+	}
+}
+
+// siteURL is where the application is.
+func siteURL() kind[string] {
+	return kind[string]{
+		name: "URL",
+		parse: func(text string) (string, error) {
+			if err := redirect.CheckSite(text); err != nil {
+				return "", hinted{err.Error(), "for example: https://app.example.com"}
+			}
+			return text, nil
+		},
+		show: func(value string) string { return value },
+	}
+}
+
+// redirectURLs is a list of places of package redirect.
+func redirectURLs() kind[[]string] {
+	return textList("list of URLs", func(text string) error {
+		if err := redirect.CheckPlace(text); err != nil {
+			return hinted{"names a URL that " + err.Error(), "for example: https://app.example.com/welcome, https://app.example.com/**"}
+		}
+		return nil
+	})
 }
 
 // headerNames is a list of names of headers (RFC 9110 section 5.1).
