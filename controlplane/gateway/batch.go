@@ -14,11 +14,32 @@ import (
 type stage int
 
 const (
-	stageReset stage = iota
+	stageBegin stage = iota // of a batch that is undone
+	stageReset
 	stageGate
 	stageStatement
-	stageDone // all statements have completed; what is left is the commit
+	stageConstraints // of a batch that is undone
+	stageDone        // all statements have completed; what is left is the commit
 )
+
+// has tells whether the batch has a statement of this stage.
+func (b *batch) has(s stage) bool {
+	switch s {
+	case stageBegin, stageConstraints:
+		return b.rollback
+	case stageGate:
+		return b.gate != nil
+	}
+	return true
+}
+
+// from returns the first stage, of this one and those after it, that the batch has.
+func (b *batch) from(s stage) stage {
+	for !b.has(s) {
+		s++
+	}
+	return s
+}
 
 // binaryFormat asks for all result columns in binary format.
 var binaryFormat = []int16{1}
@@ -49,6 +70,7 @@ type batch struct {
 	once       bool    // do not keep the statement
 	fresh      bool    // do not trust the cached form of the statement
 	scrub      bool    // afterwards drop what only a volatile function can leave behind
+	rollback   bool    // undo everything at the end
 	row        func([][]byte) error
 }
 
@@ -94,7 +116,13 @@ func (c *conn) run(ctx context.Context, b *batch) (out outcome) {
 		}
 	}()
 
+	if b.rollback {
+		c.sendBegin()
+	}
 	statement := c.send(b, &out)
+	if b.rollback {
+		c.sendRollback(pipeline)
+	}
 	pipeline.SendPipelineSync()
 	scrub := b.scrub && !c.unnamed
 	if scrub {
@@ -110,6 +138,9 @@ func (c *conn) run(ctx context.Context, b *batch) (out outcome) {
 	c.receive(b, statement, &out)
 	if !out.broken {
 		c.receiveSync(pipeline, &out)
+	}
+	if !out.broken && b.rollback {
+		c.receiveRollback(pipeline, &out)
 	}
 	if !out.broken && scrub {
 		c.receiveScrub(pipeline, &out)
@@ -189,6 +220,7 @@ func sendUnnamed(f *pgproto3.Frontend, sql string, types []uint32, params [][]by
 // cache as soon as the server has parsed it: a prepared statement outlives the rollback of its transaction.
 func (c *conn) receive(b *batch, statement *prepared, out *outcome) {
 	f := c.pg.Frontend()
+	out.stage = b.from(stageBegin)
 	for out.stage < stageDone {
 		msg, err := f.Receive()
 		if err != nil {
@@ -202,10 +234,7 @@ func (c *conn) receive(b *batch, statement *prepared, out *outcome) {
 				out.rowErr = b.row(msg.Values)
 			}
 		case *pgproto3.CommandComplete, *pgproto3.EmptyQueryResponse:
-			out.stage++
-			if out.stage == stageGate && b.gate == nil {
-				out.stage++
-			}
+			out.stage = b.from(out.stage + 1)
 		case *pgproto3.ParseComplete:
 			if statement != nil {
 				c.statements.add(statement)

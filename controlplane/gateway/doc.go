@@ -7,7 +7,8 @@
 //	the statement of the request   runs as the role that the gate has set
 //
 // There is no BEGIN and no COMMIT: PostgreSQL treats the statements up to the Sync as one implicit transaction, and an
-// error in one of them skips all that follow. When the gate refuses, the statement does not run.
+// error in one of them skips all that follow. When the gate refuses, the statement does not run. A request whose effects
+// are not wanted ([QueryOptions].Rollback) has an explicit transaction and its ROLLBACK in the same write.
 //
 // # Statements
 //

@@ -60,6 +60,9 @@ type QueryOptions struct {
 	// replace prepared statements behind the gateway's back, so all are dropped in the same write and the gate is prepared
 	// anew; the next statements on that connection are first uses again. It has no effect with PoolerTransaction, which prepares none.
 	Volatile bool
+
+	// Rollback undoes what the statement did, after its deferred constraints were checked. Rows are handed out all the same.
+	Rollback bool
 }
 
 // Gateway runs requests. It is safe for concurrent use.
@@ -166,10 +169,11 @@ func (g *Gateway) Query(ctx context.Context, caller Caller, st Statement, opt Qu
 		readOnly: opt.ReadOnly,
 		timeout:  opt.StatementTimeout,
 		batch: batch{
-			gate:  requestGate,
-			key:   statementKey{role: caller.Role, sql: st.SQL},
-			args:  st.Args,
-			scrub: opt.Volatile,
+			gate:     requestGate,
+			key:      statementKey{role: caller.Role, sql: st.SQL},
+			args:     st.Args,
+			scrub:    opt.Volatile,
+			rollback: opt.Rollback,
 		},
 	}
 	if opt.ReadOnly {

@@ -61,6 +61,10 @@ func TestBehindPgBouncer(t *testing.T) {
 	if got := f.one(t, annCaller(), read, "select count(*) from pg_prepared_statements"); got != "0" {
 		t.Errorf("%s prepared statements on the shared connection", got)
 	}
+	f.one(t, annCaller(), QueryOptions{Rollback: true}, "insert into public.notes values (100, auth.uid(), 'new') returning id")
+	if got := f.one(t, annCaller(), read, "select count(*) from public.notes where id = 100"); got != "0" {
+		t.Error("what was to be undone stayed")
+	}
 	if _, err := f.Entry(t.Context(), annCaller(), "select to_jsonb(auth.uid())", nil); err != nil {
 		t.Error(err)
 	}

@@ -47,6 +47,9 @@ func New(c Config) (*Handler, error) {
 	default:
 		return nil, errors.New("rest: unknown level of error detail " + strconv.Quote(string(c.Detail)))
 	}
+	if !c.Limits.TxEnd.valid() {
+		return nil, errors.New("rest: unknown end of transactions " + strconv.Quote(string(c.Limits.TxEnd)))
+	}
 	c.Limits = c.Limits.withDefaults()
 	return &Handler{c}, nil
 }
@@ -133,7 +136,7 @@ func (h *Handler) try(ctx context.Context, caller gateway.Caller, catalog *Catal
 	if refusal != nil {
 		return nil, refusal
 	}
-	options := gateway.QueryOptions{ReadOnly: plan.ReadOnly(), Volatile: plan.Volatile()}
+	options := gateway.QueryOptions{ReadOnly: plan.ReadOnly(), Volatile: plan.Volatile(), Rollback: request.Rollback}
 	err := h.Gateway.Query(ctx, caller, plan.Statement(), options, a.take)
 	return plan, plan.violation(err)
 }

@@ -10,6 +10,7 @@ type Limits struct {
 	Body    int64 // bytes of a request body; beyond it 413
 	Nesting int   // nesting of arrays and objects in a JSON body
 	Rows    int64 // rows of an answer to a read or call; more are left out
+	TxEnd   TxEnd // whether a request may change anything; empty means TxCommit
 }
 
 // DefaultLimits are what a Handler uses where its Limits say nothing.

@@ -20,9 +20,10 @@ func Parse(in Input, l Limits) (*Request, *Error) {
 	if err := r.method(in.Method, in.Target); err != nil {
 		return nil, err
 	}
-	if err := r.headers(in.Header); err != nil {
+	if err := r.headers(in.Header, l.TxEnd); err != nil {
 		return nil, err
 	}
+	r.Rollback = l.TxEnd.undoes(&r.Prefer)
 	if err := r.parseQuery(in.RawQuery, &l); err != nil {
 		return nil, err
 	}
@@ -72,7 +73,7 @@ func (r *Request) method(method string, target Target) *Error {
 }
 
 // headers reads Accept, the profile and the preferences.
-func (r *Request) headers(h http.Header) (err *Error) {
+func (r *Request) headers(h http.Header, end TxEnd) (err *Error) {
 	if r.Media, err = accept(h["Accept"]); err != nil {
 		return err
 	}
@@ -81,6 +82,6 @@ func (r *Request) headers(h http.Header) (err *Error) {
 	} else {
 		r.Schema = h.Get("Content-Profile")
 	}
-	r.Prefer, err = preferences(h["Prefer"])
+	r.Prefer, err = preferences(h["Prefer"], end)
 	return err
 }

@@ -58,13 +58,15 @@ type Preferences struct {
 	// Timezone is the time zone in which times are written; empty is the session's. One that PostgreSQL does
 	// not know is ignored, or refused with HandlingStrict.
 	Timezone string
+	// Transaction says whether what the request does is kept, where clients may say so.
+	Transaction Transaction
 	// MaxAffected is the greatest number of rows that may be written; it binds with HandlingStrict alone.
 	MaxAffected *int64
 }
 
 // preferences reads the Prefer headers. The first value of a preference counts. With handling=strict a
 // preference that is not honoured is an error; otherwise it is ignored.
-func preferences(lines []string) (p Preferences, err *Error) {
+func preferences(lines []string, end TxEnd) (p Preferences, err *Error) {
 	var ignored []string
 	for _, line := range lines {
 		for line != "" {
@@ -75,6 +77,12 @@ func preferences(lines []string) (p Preferences, err *Error) {
 				ignored = append(ignored, one)
 			}
 		}
+	}
+	if !end.override() {
+		if p.Transaction != TransactionUnstated && (p.Transaction == TransactionRollback) != end.rollback() {
+			ignored = append(ignored, appliedTransaction[p.Transaction])
+		}
+		p.Transaction = TransactionUnstated
 	}
 	if p.Handling != HandlingStrict {
 		p.MaxAffected = nil
@@ -105,7 +113,10 @@ func (p *Preferences) add(one string) bool {
 		first(&p.Handling, HandlingStrict)
 	case "handling=lenient":
 		first(&p.Handling, HandlingLenient)
-	case "tx=commit": // as always
+	case "tx=commit":
+		first(&p.Transaction, TransactionCommit)
+	case "tx=rollback":
+		first(&p.Transaction, TransactionRollback)
 	case "count=exact", "count=planned", "count=estimated":
 		p.Count = true
 	default:
@@ -162,7 +173,7 @@ func (p *Preferences) applied(a Action) string {
 	if p.Count {
 		list = append(list, "count=exact")
 	}
-	list = append(list, appliedHandling[p.Handling])
+	list = append(list, appliedTransaction[p.Transaction], appliedHandling[p.Handling])
 	if p.Timezone != "" {
 		list = append(list, "timezone="+p.Timezone)
 	}

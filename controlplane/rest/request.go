@@ -40,8 +40,9 @@ type Request struct {
 	Conflict  []string     // on_conflict=: the columns in which rows conflict; nil means the primary key
 	Payload   Payload      // of POST, PATCH and PUT
 
-	Media  Media
-	Prefer Preferences
+	Media    Media
+	Prefer   Preferences
+	Rollback bool // what the request does is undone
 }
 
 // Query is what a request asks of one relation.

@@ -208,7 +208,7 @@ func (s *Server) openData(ctx context.Context) (err error) {
 		Cache:   s.catalog,
 		Caller:  callerOf,
 		Refused: s.refused,
-		Limits:  rest.Limits{Body: s.config.Server.MaxBodyBytes, Rows: s.config.REST.MaxRows},
+		Limits:  rest.Limits{Body: s.config.Server.MaxBodyBytes, Rows: r.MaxRows, TxEnd: rest.TxEnd(r.TxEnd)},
 		Detail:  rest.Detail(r.ErrorDetail),
 		Logger:  s.log,
 	})
