@@ -76,6 +76,14 @@ set local lock_timeout = '5s';
 --*/}}
 --{{"\n"}}{{ template "sessions/issue.sql" . }}
 --{{/*
+\ir sessions/flows.sql
+--*/}}
+--{{"\n"}}{{ template "sessions/flows.sql" . }}
+--{{/*
+\ir users/new.sql
+--*/}}
+--{{"\n"}}{{ template "users/new.sql" . }}
+--{{/*
 \ir users/create.sql
 --*/}}
 --{{"\n"}}{{ template "users/create.sql" . }}
@@ -335,6 +343,10 @@ set local lock_timeout = '5s';
 \ir server/signup.sql
 --*/}}
 --{{"\n"}}{{ template "server/signup.sql" . }}
+--{{/*
+\ir server/flows.sql
+--*/}}
+--{{"\n"}}{{ template "server/flows.sql" . }}
 --{{/*
 \ir server/refresh.sql
 --*/}}

@@ -47,6 +47,10 @@ type body struct {
 	CodeChallengeMethod *string         `json:"code_challenge_method"`
 	Channel             *string         `json:"channel"`
 	Nonce               *string         `json:"nonce"`
+
+	// Of flows with a code challenge.
+	AuthCode     *string `json:"auth_code"`
+	CodeVerifier *string `json:"code_verifier"`
 }
 
 // The members of each route.
@@ -54,6 +58,7 @@ var (
 	signupMembers  = []string{"email", "phone", "password", "data", "channel", "gotrue_meta_security", "code_challenge", "code_challenge_method"}
 	loginMembers   = []string{"email", "phone", "password", "gotrue_meta_security"}
 	refreshMembers = []string{"refresh_token"}
+	flowMembers    = []string{"auth_code", "code_verifier"}
 	updateMembers  = []string{"email", "phone", "password", "data", "channel", "nonce", "current_password", "code_challenge", "code_challenge_method"}
 
 	enrollMembers    = []string{"factor_type", "friendly_name", "issuer", "phone"}

@@ -21,6 +21,8 @@ const (
 		` p_session_id => $4, p_refresh_hash => $5, p_jti => $6, p_user_agent => $7)`
 	sqlRefresh = `select fluxbase.refresh(p_session_id => $1, p_generation => $2, p_token_hash => $3,` +
 		` p_child_hash => $4, p_jti => $5)`
+	sqlFlowExchange = `select fluxbase.flow_exchange(p_code_hash => $1, p_challenge => $2, p_session_id => $3, p_refresh_hash => $4,` +
+		` p_jti => $5, p_user_agent => $6)`
 	sqlLogout       = `select fluxbase.logout(p_scope => $1, p_token_expires_at => $2)`
 	sqlUser         = `select fluxbase.user()`
 	sqlUserPassword = `select fluxbase.user_password()`

@@ -14,6 +14,8 @@ func (h *Handler) Token(c echo.Context) error {
 		return h.Login(c)
 	case "refresh_token":
 		return h.RefreshSession(c)
+	case "pkce":
+		return h.ExchangeCode(c)
 	default:
 		return badRequest("invalid_credentials", "unsupported_grant_type")
 	}

@@ -34,6 +34,13 @@ begin
   get diagnostics rows = row_count;
   return next;
 
+  task := 'sign-ins with a code challenge that are over';
+  delete from auth.flow_states where id in (
+    select f.id from auth.flow_states f where f.expires_at < now() - interval '1 day'
+    limit v_batch for update skip locked);
+  get diagnostics rows = row_count;
+  return next;
+
   task := 'organization invitations that are over';
   delete from auth.organization_invitations where id in (
     select i.id from auth.organization_invitations i

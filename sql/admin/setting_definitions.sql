@@ -13,6 +13,8 @@ insert into auth.settings as s (key, default_value, kind, minimum, maximum, desc
   ('session_retention', '30 days', 'interval', 0, 315360000, 'How long a dead session can still be inspected'),
   ('signup_enabled', 'true', 'boolean', null, null, 'Anybody may sign up over HTTP'),
   ('signup_autoconfirm', 'false', 'boolean', null, null, 'A sign-up needs no confirmed e-mail address'),
+  ('flow_lifetime', '1 hour', 'interval', 60, 86400, 'How long a sign-in with a code challenge may take to come back'),
+  ('auth_code_lifetime', '5 minutes', 'interval', 30, 3600, 'How long the code that it comes back with can be exchanged'),
   ('login_failures_before_delay', '5', 'integer', 1, 100, 'Failed logins of an account, from one address, before it is slowed'),
   ('login_account_failures_before_delay', '100', 'integer', 1, 100000, 'Failed logins of an account, from anywhere, before it is slowed'),
   ('login_address_failures_before_delay', '100', 'integer', 1, 100000, 'Failed logins from one address, to any account, before it is slowed'),

@@ -112,6 +112,7 @@ returns jsonb language plpgsql volatile security definer set search_path = pg_ca
 as $$
 declare
   v_status text := fluxbase.admin_decide(p_entry => 'admin_user_create');
+  v_user auth.users;
 begin
   if v_status <> 'ok' then
     return jsonb_build_object('status', v_status);
@@ -122,16 +123,19 @@ begin
   elsif exists (select from auth.users u where u.id = p_user_id) then
     return jsonb_build_object('status', 'user_already_exists');
   end if;
-  begin
-    insert into auth.users (id, email, encrypted_password, email_confirmed_at, email_proven_at, raw_user_meta_data, raw_app_meta_data, role,
-                            password_changed_at, banned_until)
-    values (p_user_id, p_email, p_encrypted_password, case when p_email_confirm then now() end, case when p_email_confirm then now() end,
-            coalesce(p_user_metadata, '{}'), coalesce(p_app_metadata, '{}'), coalesce(p_role, 'authenticated'), case when p_encrypted_password is not null then now() end,
-            case when p_ban_seconds > 0 then now() + make_interval(secs => p_ban_seconds) end);
-  exception
-    when unique_violation then return jsonb_build_object('status', 'email_exists');
-    when check_violation then return jsonb_build_object('status', 'validation_failed');
-  end;
+  v_user.id := p_user_id;
+  v_user.email := p_email;
+  v_user.encrypted_password := p_encrypted_password;
+  v_user.email_confirmed_at := case when p_email_confirm then now() end;
+  v_user.email_proven_at := v_user.email_confirmed_at;
+  v_user.raw_user_meta_data := p_user_metadata;
+  v_user.raw_app_meta_data := p_app_metadata;
+  v_user.role := p_role;
+  v_user.banned_until := case when p_ban_seconds > 0 then now() + make_interval(secs => p_ban_seconds) end;
+  v_status := fluxbase.new_user(p_user => v_user, p_via => 'admin') ->> 'status';
+  if v_status <> 'ok' then
+    return jsonb_build_object('status', case v_status when 'user_already_exists' then 'email_exists' else v_status end);
+  end if;
   perform audit.record(p_action => 'user.created', p_subject_id => p_user_id, p_details => jsonb_build_object(
     'confirmed', coalesce(p_email_confirm, false), 'role', coalesce(p_role, 'authenticated'), 'password', p_encrypted_password is not null));
   return jsonb_build_object('status', 'ok', 'result', fluxbase.admin_user_json(p_user_id => p_user_id));

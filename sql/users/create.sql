@@ -9,6 +9,8 @@ as $$
 declare
   v_id uuid;
   v_hash text;
+  v_user auth.users;
+  v_result jsonb;
   v_constraint text;
 begin
   if p_email is null or p_email = '' then
@@ -23,25 +25,27 @@ begin
     perform auth.require_good_password(p_password => p_password, p_email => p_email);
     v_hash := auth.hash_password(p_password => p_password);
   end if;
-  begin
-    insert into auth.users (email, encrypted_password, email_confirmed_at, email_proven_at, raw_user_meta_data, raw_app_meta_data, role,
-                            password_changed_at)
-    values (p_email, v_hash, case when p_confirmed then now() end, case when p_confirmed then now() end, coalesce(p_user_metadata, '{}'), coalesce(p_app_metadata, '{}'),
-            p_role, case when v_hash is not null then now() end)
-    returning id into v_id;
-  exception
-    when unique_violation then
-      raise exception using errcode = '23505', message = format('user %L exists already', p_email),
-        hint = 'auth.set_password() changes a password, auth.confirm_user() confirms an address';
-    when check_violation then
-      get stacked diagnostics v_constraint = constraint_name;
-      raise exception using errcode = '22023', constraint = v_constraint,
-        message = case v_constraint
-          when 'users_email_ck' then format('%L is no e-mail address', p_email)
-          when 'users_app_meta_data_ck' then 'app metadata must be a JSON object'
-          when 'users_user_meta_data_ck' then 'user metadata must be a JSON object'
-          else 'the table auth.users refuses this user' end;
-  end;
+  v_user.email := p_email;
+  v_user.encrypted_password := v_hash;
+  v_user.email_confirmed_at := case when p_confirmed then now() end;
+  v_user.email_proven_at := v_user.email_confirmed_at;
+  v_user.raw_user_meta_data := p_user_metadata;
+  v_user.raw_app_meta_data := p_app_metadata;
+  v_user.role := p_role;
+  v_result := fluxbase.new_user(p_user => v_user, p_via => 'admin');
+  v_constraint := v_result ->> 'constraint';
+  if v_result ->> 'status' = 'user_already_exists' then
+    raise exception using errcode = '23505', message = format('user %L exists already', p_email),
+      hint = 'auth.set_password() changes a password, auth.confirm_user() confirms an address';
+  elsif v_result ->> 'status' <> 'ok' then
+    raise exception using errcode = '22023', constraint = v_constraint,
+      message = case v_constraint
+        when 'users_email_ck' then format('%L is no e-mail address', p_email)
+        when 'users_app_meta_data_ck' then 'app metadata must be a JSON object'
+        when 'users_user_meta_data_ck' then 'user metadata must be a JSON object'
+        else 'the table auth.users refuses this user' end;
+  end if;
+  v_id := (v_result ->> 'user_id')::uuid;
   perform audit.record(p_action => 'user.created', p_subject_id => v_id, p_details => jsonb_build_object(
     'confirmed', coalesce(p_confirmed, false), 'role', p_role, 'password', v_hash is not null));
   return v_id;

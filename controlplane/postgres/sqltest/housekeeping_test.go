@@ -22,6 +22,8 @@ func TestHousekeeping(t *testing.T) {
 		`insert into auth.one_time_tokens (user_id, purpose, token_hash, expires_at, used_at) values
 		   ($1, 'recovery', sha256('1'), now() + interval '1 hour', null), ($1, 'invite', sha256('2'), now() - interval '2 days', null),
 		   ($1, 'recovery', sha256('3'), now() + interval '1 hour', now() - interval '2 days')`,
+		`insert into auth.flow_states (purpose, code_challenge, expires_at) select 'test', repeat('x', 43), e from (values (now() + interval '1 hour'),
+		   (now() - interval '23 hours'), (now() - interval '25 hours')) v (e) where $1::uuid is not null`,
 		`insert into auth.login_attempts (scope, subject, failures, last_attempt_at, slowed_until) select 'account', s, 1, a, u from (values
 		   ('recent', now(), null), ('slowed', now() - interval '2 days', now() + interval '1 hour'), ('stale', now() - interval '2 days', null)) v (s, a, u) where $1::uuid is not null`,
 		`insert into auth.organizations (slug, name) select 'acme', 'Acme' where $1::uuid is not null`,
@@ -58,7 +60,8 @@ func TestHousekeeping(t *testing.T) {
 	exec(t, super, `insert into ratelimit.volume_counters (rule_id, subject, window_start, hits, taken) values (-1, 'x', now() - interval '1 hour', 1, 1)`)
 	got := run()
 	for task, want := range map[string]int64{
-		"expired entries of the token blacklist": 1, "used and expired one-time tokens": 2, "stale counters of failed logins": 1,
+		"sign-ins with a code challenge that are over": 1,
+		"expired entries of the token blacklist":       1, "used and expired one-time tokens": 2, "stale counters of failed logins": 1,
 		"dead sessions": 2, "refresh tokens of old generations": 2, "audit partitions made": 0,
 		"old challenges of second factors": 1, "second factors begun and left": 1, "audit partitions dropped": 0,
 		"organization invitations that are over": 2, "counters of rate limits": 1, "volume counters of rate limits": 1,
@@ -67,7 +70,7 @@ func TestHousekeeping(t *testing.T) {
 			t.Errorf("%s: %d, want %d", task, n, want)
 		}
 	}
-	if len(got) != 12 {
+	if len(got) != 13 {
 		t.Errorf("tasks: %v", got)
 	}
 	if left := one[string](t, super, `select string_agg(generation::text, ' ' order by generation) from auth.refresh_tokens`); left != "3 4 5" {
