@@ -35,6 +35,8 @@ type Relation struct {
 
 	index         map[string]int // column name -> position in Columns
 	relationships []*relationship
+	computed      map[qualifiedName]*Column       // columns that functions make, by the functions' names
+	functions     map[qualifiedName]*relationship // relationships that functions make, by the functions' names
 }
 
 // Column is a column of a relation or of a function's result.
@@ -45,6 +47,11 @@ type Column struct {
 	Nullable   bool
 	HasDefault bool // a default or an identity
 	Generated  bool
+
+	// function is the SQL of the function that makes the value of a row; empty for a column that is stored.
+	function string
+	// casts say how values look outside; nil is PostgreSQL's own way.
+	casts *domainCasts
 }
 
 // isView tells whether the relation is a view or a materialized view.
@@ -88,8 +95,11 @@ type Routine struct {
 	Name       string
 	SQL        string // "schema"."name", quoted by PostgreSQL where needed
 	Volatility Volatility
-	Set        bool // returns setof or table
+	Set        bool   // returns setof or table
+	Ident      string // "name", quoted by PostgreSQL where needed
+	OneRow     bool   // a set that is declared to have one row (ROWS 1)
 	Returns    Result
+	Type       string // SQL of the type that is returned
 	Arguments  []Argument
 	Columns    []Column // of a composite result
 
@@ -105,6 +115,8 @@ type Argument struct {
 	Display    string // name of the type for error messages
 	HasDefault bool
 	Variadic   bool
+
+	relation *Relation // whose rows it takes; nil without
 }
 
 // signature renders the function for an error message.

@@ -27,7 +27,7 @@ relations as (
 ),
 functions as (
   select p.oid, e.nspname, p.proname, p.provolatile, p.proretset, p.prorettype,
-         p.proargnames, p.proargmodes, p.pronargs, p.pronargdefaults, p.provariadic,
+         p.proargnames, p.proargmodes, p.pronargs, p.pronargdefaults, p.provariadic, p.prorows, r.sql as rettype,
          coalesce(p.proallargtypes, p.proargtypes::pg_catalog.oid[]) as argtypes,
          r.typtype as rettyptype, r.typrelid as rettyprelid,
          coalesce(p.proargmodes::pg_catalog.text[] && '{o,b,t}', false) as has_out
@@ -99,8 +99,11 @@ select pg_catalog.json_build_object(
       'schema', f.nspname,
       'name', f.proname,
       'sql', pg_catalog.quote_ident(f.nspname) || '.' || pg_catalog.quote_ident(f.proname),
+      'ident', pg_catalog.quote_ident(f.proname),
       'volatility', f.provolatile,
       'set', f.proretset,
+      'one_row', f.proretset and f.prorows = 1,
+      'type', f.rettype,
       'returns', case
         when f.prorettype = 'pg_catalog.void'::pg_catalog.regtype then 'void'
         when f.has_out or f.rettyptype = 'c' then 'composite'
@@ -130,7 +133,11 @@ select pg_catalog.json_build_object(
           'type', t.sql,
           'display', pg_catalog.format_type(i.type, -1),
           'has_default', i.nth > f.pronargs - f.pronargdefaults,
-          'variadic', i.mode = 'v') order by i.position) filter (where i.input), '[]') as inputs,
+          'variadic', i.mode = 'v',
+          -- the relation whose rows it takes, if it is one
+          'relation', (
+            select pg_catalog.json_build_array(r.nspname, r.relname)
+            from relations r where r.oid = t.typrelid)) order by i.position) filter (where i.input), '[]') as inputs,
         coalesce(pg_catalog.json_agg(pg_catalog.json_build_object(
           'name', i.name, 'sql', pg_catalog.quote_ident(i.name), 'type', t.sql)
           order by i.position) filter (where i.mode in ('o', 'b', 't') and i.name <> ''), '[]') as outputs
@@ -144,6 +151,23 @@ select pg_catalog.json_build_object(
       join types t on t.oid = i.type) a),
   'timezones', (
     select pg_catalog.json_agg(z.name order by z.name) from pg_catalog.pg_timezone_names z),
+  'representations', (
+    -- functions of casts between a domain and json or text; CREATE CAST says that casts of domains are ignored,
+    -- so they are called by name
+    select coalesce(pg_catalog.json_agg(pg_catalog.json_build_object(
+      'domain', case when source.typtype = 'd' then source.sql else target.sql end,
+      'out', source.typtype = 'd',
+      'format', case when source.typtype = 'd' then target.typname else source.typname end,
+      'sql', pg_catalog.quote_ident(n.nspname) || '.' || pg_catalog.quote_ident(p.proname))
+      order by source.sql, target.sql), '[]')
+    from pg_catalog.pg_cast c
+    join types source on source.oid = c.castsource
+    join types target on target.oid = c.casttarget
+    join pg_catalog.pg_proc p on p.oid = c.castfunc
+    join pg_catalog.pg_namespace n on n.oid = p.pronamespace
+    where c.castmethod = 'f' and c.castcontext = 'i'
+      and (source.typtype = 'd' and c.casttarget in ('pg_catalog.json'::pg_catalog.regtype, 'pg_catalog.text'::pg_catalog.regtype)
+        or target.typtype = 'd' and c.castsource in ('pg_catalog.json'::pg_catalog.regtype, 'pg_catalog.text'::pg_catalog.regtype))),
   'types', (
     -- what a column may be cast to; the reg* types are left out because their output names other objects
     select pg_catalog.json_agg(pg_catalog.json_build_object(

@@ -22,7 +22,7 @@ func TestCatalogDocument(t *testing.T) {
 		t.Fatal(err)
 	}
 	doc := map[string][]map[string]any{}
-	for _, part := range []string{"relations", "functions", "types"} {
+	for _, part := range []string{"relations", "functions", "representations", "types"} {
 		var list []map[string]any
 		if err := json.Unmarshal(all[part], &list); err != nil {
 			t.Fatal(err)
@@ -39,7 +39,7 @@ func TestCatalogDocument(t *testing.T) {
 	})
 	var out bytes.Buffer
 	out.WriteString("{\n\"timezones\": [\"America/Los_Angeles\"],")
-	for i, part := range []string{"relations", "functions", "types"} {
+	for i, part := range []string{"relations", "functions", "representations", "types"} {
 		if i > 0 {
 			out.WriteString(",")
 		}

@@ -93,6 +93,20 @@ func TestInjection(t *testing.T) {
 		{"language", query("name=fts(", ").x"), "english"},
 		{"search", query("name=wfts(english).", ""), "x"},
 		{"range operator", query("tags=cs.", ""), "{a}"},
+		{"computed column", queryOf("people", "select=id,", ""), "shout"},
+		{"filter of a computed column", queryOf("people", "shout=eq.", ""), "X"},
+		{"json key in a computed column", query("facts-%3E%3E%22", "%22=eq.1"), "k"},
+		{"alias of a computed column", queryOf("people", "select=%22", "%22:shout"), "x"},
+		{"computed relationship", queryOf("people", "select=", "(id)"), "reports"},
+		{"alias of a computed relationship", queryOf("people", "select=%22", "%22:reports(id)"), "x"},
+		{"filter of a computed relationship", queryOf("people", "select=boss(id)&boss.shout=eq.", ""), "x"},
+		{"order by a computed relationship", queryOf("people", "select=boss(id)&order=boss(", ")"), "shout"},
+		{"filter of a domain", queryOf("paints", "shade=eq.", ""), "x"},
+		{"list of a domain", queryOf("paints", "shade=in.(%22", "%22)"), "x"},
+		{"quantified filter of a domain", queryOf("paints", "shade=gt(any).", ""), "{1}"},
+		{"body of a domain", func(s string) Input {
+			return Input{Method: "POST", Name: "paints", Body: []byte(`{"shade":"` + s + `"}`)}
+		}, "x"},
 		{"conflict", func(s string) Input {
 			return Input{Method: "POST", Name: "tasks", Body: []byte(`{"id":1}`), RawQuery: "on_conflict=" + url.QueryEscape(s),
 				Header: http.Header{"Prefer": {"resolution=merge-duplicates"}}}
@@ -178,20 +192,25 @@ func isValue(place string) bool {
 	case "eq", "neq", "gt", "like", "ilike", "in", "in quoted", "in bare", "alias", "quoted alias", "limit", "argument",
 		"variadic argument", "body string", "body value", "body of patch", "body of a call", "content type", "accept", "prefer",
 		"profile", "tree quoted value", "json key in order", "quoted json key", "quantified", "key of a put", "form value", "alias in csv", "raw body", "json body",
-		"embed alias", "quoted embed alias", "alias in an embed", "alias in a spread", "filter of an embed", "limit of an embed", "search", "range operator":
+		"embed alias", "quoted embed alias", "alias in an embed", "alias in a spread", "filter of an embed", "limit of an embed", "search", "range operator",
+		"filter of a computed column", "json key in a computed column", "alias of a computed column", "alias of a computed relationship",
+		"filter of a computed relationship", "filter of a domain", "list of a domain", "quantified filter of a domain", "body of a domain":
 		return true
 	}
 	return false
 }
 
 // query makes a request with s, percent-encoded, between two parts of the query string.
-func query(before, after string) func(string) Input {
+func query(before, after string) func(string) Input { return queryOf("tasks", before, after) }
+
+// queryOf is query of another table.
+func queryOf(table, before, after string) func(string) Input {
 	return func(s string) Input {
 		raw := before + strings.ReplaceAll(url.QueryEscape(s), "+", "%20") + after
 		if before == "" && after == "" {
 			raw = s
 		}
-		return Input{Method: "GET", Name: "tasks", RawQuery: raw}
+		return Input{Method: "GET", Name: table, RawQuery: raw}
 	}
 }
 
@@ -218,7 +237,8 @@ var vocabulary = func() map[string]bool {
 		coalesce pg_catalog json_agg count text string_agg max to_json json_to_record json_to_recordset json_array_elements 0
 		case when then else end int4 json_build_array to_jsonb default distinct all f materialized union
 		~ @ & to_tsvector to_tsquery plainto_tsquery phraseto_tsquery websearch_to_tsquery regconfig
-		left join on row_to_json nullif json json_strip_nulls set_config concat substr length conflict do nothing excluded`) {
+		left join on row_to_json nullif json json_strip_nulls set_config concat substr length conflict do nothing excluded
+		array unnest`) {
 		set[word] = true
 	}
 	return set

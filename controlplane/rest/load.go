@@ -104,20 +104,26 @@ type catalogDocument struct {
 		Schema     string     `json:"schema"`
 		Name       string     `json:"name"`
 		SQL        string     `json:"sql"`
+		Ident      string     `json:"ident"`
 		Volatility Volatility `json:"volatility"`
 		Set        bool       `json:"set"`
+		OneRow     bool       `json:"one_row"`
+		Type       string     `json:"type"`
 		Returns    Result     `json:"returns"`
 		Relation   []string   `json:"relation"`
 		Arguments  []struct {
-			Name       string `json:"name"`
-			SQL        string `json:"sql"`
-			Type       string `json:"type"`
-			Display    string `json:"display"`
-			HasDefault bool   `json:"has_default"`
-			Variadic   bool   `json:"variadic"`
+			Name       string   `json:"name"`
+			SQL        string   `json:"sql"`
+			Type       string   `json:"type"`
+			Display    string   `json:"display"`
+			HasDefault bool     `json:"has_default"`
+			Variadic   bool     `json:"variadic"`
+			Relation   []string `json:"relation"`
 		} `json:"arguments"`
 		Columns []columnDocument `json:"columns"`
 	} `json:"functions"`
+	Representations []castDocument `json:"representations"`
+
 	Timezones []string `json:"timezones"`
 	Types     []struct {
 		Name    string `json:"name"`
@@ -152,9 +158,10 @@ func NewCatalog(schemas []string, document []byte) (*Catalog, error) {
 		routines:  make(map[qualifiedName][]*Routine, len(doc.Functions)),
 		types:     make(map[string]string, 2*len(doc.Types)),
 	}
+	represent := domains(doc.Representations)
 	for _, d := range doc.Relations {
 		r := &Relation{Schema: d.Schema, Name: d.Name, Kind: d.Kind, SQL: d.SQL, Ident: d.Ident,
-			Columns: columns(d.Columns), PrimaryKey: d.PrimaryKey, UniqueKeys: d.UniqueKeys}
+			Columns: columns(d.Columns, represent), PrimaryKey: d.PrimaryKey, UniqueKeys: d.UniqueKeys}
 		for _, k := range d.ForeignKeys {
 			r.ForeignKeys = append(r.ForeignKeys, ForeignKey(k))
 		}
@@ -163,15 +170,15 @@ func NewCatalog(schemas []string, document []byte) (*Catalog, error) {
 	}
 	c.relate()
 	for _, d := range doc.Functions {
-		r := &Routine{Schema: d.Schema, Name: d.Name, SQL: d.SQL, Volatility: d.Volatility, Set: d.Set,
-			Returns: d.Returns, Columns: columns(d.Columns)}
+		r := &Routine{Schema: d.Schema, Name: d.Name, SQL: d.SQL, Ident: d.Ident, Volatility: d.Volatility, Set: d.Set,
+			OneRow: d.OneRow, Type: d.Type, Returns: d.Returns, Columns: columns(d.Columns, represent)}
 		for _, a := range d.Arguments {
-			r.Arguments = append(r.Arguments, Argument(a))
+			r.Arguments = append(r.Arguments, Argument{Name: a.Name, SQL: a.SQL, Type: a.Type, Display: a.Display,
+				HasDefault: a.HasDefault, Variadic: a.Variadic, relation: c.named(a.Relation)})
 		}
 		r.index = indexColumns(r.Columns)
-		if len(d.Relation) == 2 {
-			r.relation = c.relations[qualifiedName{d.Relation[0], d.Relation[1]}]
-		}
+		r.relation = c.named(d.Relation)
+		c.compute(r, represent)
 		name := qualifiedName{d.Schema, d.Name}
 		c.routines[name] = append(c.routines[name], r)
 	}
@@ -195,10 +202,19 @@ func NewCatalog(schemas []string, document []byte) (*Catalog, error) {
 	return c, nil
 }
 
-func columns(docs []columnDocument) []Column {
+// named returns the relation of a pair of schema and name, nil without such a pair.
+func (c *Catalog) named(pair []string) *Relation {
+	if len(pair) != 2 {
+		return nil
+	}
+	return c.relations[qualifiedName{pair[0], pair[1]}]
+}
+
+func columns(docs []columnDocument, represent map[string]*domainCasts) []Column {
 	list := make([]Column, len(docs))
 	for i, d := range docs {
-		list[i] = Column(d)
+		list[i] = Column{Name: d.Name, SQL: d.SQL, Type: d.Type, Nullable: d.Nullable, HasDefault: d.HasDefault,
+			Generated: d.Generated, casts: represent[d.Type]}
 	}
 	return list
 }

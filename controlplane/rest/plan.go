@@ -26,6 +26,7 @@ type Plan struct {
 type node struct {
 	number  int      // 0 is the root; an embed's are its names in the statement
 	columns []Column // all that there are, for *
+	row     string   // SQL of the type of the relation's rows, where the rows at hand are of another type
 	members []member // of the answer's objects; nil means every column
 	where   []predicate
 	order   []sortKey
@@ -123,6 +124,9 @@ func (c *Catalog) Plan(r *Request) (*Plan, *Error) {
 	}
 	if r.Action == Put && !p.relation.named(r.Where) {
 		return nil, errPutFilters()
+	}
+	if scope.relation != nil && r.Action != Read {
+		p.row = scope.relation.SQL
 	}
 	if err := scope.resolve(&p.node, &r.Query); err != nil {
 		return nil, err

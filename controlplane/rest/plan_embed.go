@@ -48,7 +48,10 @@ func (e *embed) asMembers(request *Embed) []member {
 		return list
 	}
 	m := member{key: request.key(), embed: e}
-	if m.key == e.target.Name {
+	switch {
+	case e.function != nil && m.key == e.function.Name:
+		m.sql = e.function.Ident
+	case e.function == nil && m.key == e.target.Name:
 		m.sql = e.target.Ident
 	}
 	return []member{m}

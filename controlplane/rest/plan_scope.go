@@ -42,18 +42,30 @@ func (s *scope) place(f Field) (place, *Error) {
 	if i, ok := s.index[f.Column]; ok {
 		return place{&s.columns[i], f.Path}, nil
 	}
+	if s.relation != nil {
+		if c := s.relation.computed[qualifiedName{s.schema, f.Column}]; c != nil {
+			return place{c, f.Path}, nil
+		}
+	}
 	return place{}, errColumn(s.name, f.Column)
 }
 
 // members resolves select=.
 func (s *scope) members(n *node, items []SelectItem) ([]member, *Error) {
-	if items == nil || len(items) == 1 && items[0].Star {
+	star := items == nil || len(items) == 1 && items[0].Star
+	spelled := represented(s.columns)
+	switch {
+	case star && spelled:
+		return n.expanded(), nil
+	case star:
 		return nil, nil
 	}
 	list := make([]member, 0, len(items))
 	for i := range items {
 		item := &items[i]
 		switch {
+		case item.Star && spelled:
+			list = append(list, n.expanded()...)
 		case item.Star:
 			list = append(list, member{star: true})
 		case item.Embed != nil:

@@ -31,6 +31,9 @@ type relationship struct {
 	// outgoing tells that the origin has the foreign key.
 	outgoing bool
 
+	// function returns the related rows of a row; there is no more to know then.
+	function *Routine
+
 	junction     *Relation
 	constraintTo string // the foreign key from junction to target
 	columnsTo    []pair // of junction and target
@@ -170,8 +173,12 @@ func (r *relationship) means(name, hint string) bool {
 	}
 }
 
-// relationship finds what an embed means, among relations of one schema.
+// relationship finds what an embed means, among relations of one schema. What a function makes replaces what is
+// detected; a hint names a foreign key, which a function does not have.
 func (r *Relation) relationship(schema, name, hint string) (*relationship, *Error) {
+	if rel := r.functions[qualifiedName{schema, name}]; rel != nil && hint == "" {
+		return rel, nil
+	}
 	var fitting []*relationship
 	for _, rel := range r.relationships {
 		if rel.target.Schema == schema && rel.means(name, hint) {

@@ -18,6 +18,7 @@ import (
 func (p *Plan) Statement() gateway.Statement {
 	var b builder
 	b.text.Grow(256)
+	b.csvText = p.media.CSV
 	switch p.action {
 	case Read:
 		b.read(p)
@@ -31,8 +32,9 @@ func (p *Plan) Statement() gateway.Statement {
 
 // builder collects the text and the arguments of a statement.
 type builder struct {
-	text strings.Builder
-	args [][]byte
+	text    strings.Builder
+	args    [][]byte
+	csvText bool // values are written for CSV
 }
 
 // sql appends constants and SQL of the catalog.

@@ -89,7 +89,7 @@ func (b *builder) predicate(n *node, c *predicate) {
 	case c.Operator == OpIn:
 		b.place(n, &c.place)
 		b.sql(" = any (")
-		b.bind(appendArray(nil, c.List))
+		b.operands(c, appendArray(nil, c.List))
 		b.sql(")")
 	default:
 		b.place(n, &c.place)
@@ -103,12 +103,45 @@ func (b *builder) predicate(n *node, c *predicate) {
 			b.sql("any (")
 		case All:
 			b.sql("all (")
+		default:
+			b.operand(c, []byte(value))
+			return
 		}
-		b.bind([]byte(value))
-		if c.Quantifier != One {
-			b.sql(")")
-		}
+		b.operands(c, []byte(value))
+		b.sql(")")
 	}
+}
+
+// operand appends the right side of a comparison.
+func (b *builder) operand(c *predicate, value []byte) {
+	from := c.converts()
+	if from == "" {
+		b.bind(value)
+		return
+	}
+	b.sql(from, "(")
+	b.bind(value)
+	b.sql("::pg_catalog.text)")
+}
+
+// operands appends the array on the right side of a comparison with several values.
+func (b *builder) operands(c *predicate, array []byte) {
+	from := c.converts()
+	if from == "" {
+		b.bind(array)
+		return
+	}
+	b.sql("array (select ", from, "(v) from pg_catalog.unnest(")
+	b.bind(array)
+	b.sql("::pg_catalog._text) as v)")
+}
+
+// converts returns the function that makes values of the column out of the texts of a filter; empty without one.
+func (p *place) converts() string {
+	if p.path != nil {
+		return ""
+	}
+	return p.fromText()
 }
 
 // searches are the functions that make a query of a full-text search.

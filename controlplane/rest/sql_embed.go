@@ -117,14 +117,14 @@ func (b *builder) sorts(e *embed) {
 
 // most appends the limit of an embed with one row: a view may have several with one key.
 func (b *builder) most(e *embed) {
-	if e.toOne() && e.limit == nil && e.target.isView() {
+	if e.toOne() && e.limit == nil && (e.target.isView() || e.function != nil && e.function.Set) {
 		b.sql(" limit '1'")
 	}
 }
 
 // source appends from and all that follows it in the query of an embed.
 func (b *builder) source(n *node, e *embed) {
-	b.relation(e)
+	b.relation(n, e)
 	b.laterals(&e.node)
 	b.related(n, e)
 	b.orderBy(&e.node)
@@ -134,16 +134,22 @@ func (b *builder) source(n *node, e *embed) {
 
 // bareSource is source for a query that asks only whether there is a row.
 func (b *builder) bareSource(n *node, e *embed) {
-	b.relation(e)
+	b.relation(n, e)
 	b.tests(&e.node)
 	b.related(n, e)
 	b.rows(&e.node)
 	b.most(e)
 }
 
-// relation appends from and the relation of an embed, joined to the junction if there is one.
-func (b *builder) relation(e *embed) {
+// relation appends from and the relation of an embed of the node n, joined to the junction if there is one.
+func (b *builder) relation(n *node, e *embed) {
 	b.sql(" from ")
+	if e.function != nil {
+		b.sql(e.function.SQL, "(")
+		b.argument(n)
+		b.sql(") as ", e.named("t"))
+		return
+	}
 	if e.junction == nil {
 		b.sql(e.target.SQL, " as ", e.named("t"))
 		return
@@ -154,11 +160,24 @@ func (b *builder) relation(e *embed) {
 
 // related appends where: the row is related to that of the node n, and the filters.
 func (b *builder) related(n *node, e *embed) {
+	if e.function != nil {
+		b.conditions(&e.node, e.found(b), e.where)
+		return
+	}
 	other := e.named("t")
 	if e.junction != nil {
 		other = e.named("m")
 	}
 	b.conditions(&e.node, func() { b.equal(e.relationship.columns, n.named("t"), other) }, e.where)
+}
+
+// found returns what appends the condition that a function has returned a row: one that returns no set and finds
+// nothing returns a row of nulls.
+func (e *embed) found(b *builder) func() {
+	if e.function.Set {
+		return nil
+	}
+	return func() { b.sql("not ", e.named("t"), ".* is null") }
 }
 
 // equal appends the condition that pairs of columns are equal.

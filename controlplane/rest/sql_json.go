@@ -31,7 +31,7 @@ func (b *builder) list(n *node) {
 			continue
 		}
 		b.memberValue(n, m)
-		if m.embed != nil || m.path != nil || m.cast != "" {
+		if m.embed != nil || m.path != nil || m.cast != "" || m.function != "" || m.casts != nil {
 			b.sql(" as ", m.sql)
 		}
 	}
@@ -63,6 +63,16 @@ func (b *builder) object(n *node) {
 func (b *builder) memberValue(n *node, m *member) {
 	switch {
 	case m.embed == nil:
+		out := ""
+		if m.cast == "" && m.path == nil {
+			out = m.out(b.csvText)
+		}
+		if out != "" {
+			b.sql(out, "(")
+			b.place(n, &m.place)
+			b.sql(")")
+			return
+		}
 		b.place(n, &m.place)
 		if m.cast != "" {
 			b.sql("::", m.cast)
@@ -124,15 +134,17 @@ func appendKey(dst []byte, key string) []byte {
 
 // place appends a column or what a path finds in it. A column that is no JSON is made it.
 func (b *builder) place(n *node, p *place) {
-	t := n.named("t")
 	if len(p.path) == 0 {
-		b.sql(t, ".", p.SQL)
+		b.value(n, p.Column)
 		return
 	}
 	if p.Type == "pg_catalog.json" || p.Type == "pg_catalog.jsonb" {
-		b.sql("(", t, ".", p.SQL)
+		b.sql("(")
+		b.value(n, p.Column)
 	} else {
-		b.sql("(pg_catalog.to_jsonb(", t, ".", p.SQL, ")")
+		b.sql("(pg_catalog.to_jsonb(")
+		b.value(n, p.Column)
+		b.sql(")")
 	}
 	for _, step := range p.path {
 		if step.Text {

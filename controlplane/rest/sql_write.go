@@ -97,7 +97,7 @@ func (b *builder) insert(p *Plan, part *part) {
 	b.sql(") select ")
 	for i, c := range part.targets {
 		b.comma(i)
-		b.sql("b.", c.SQL)
+		b.incoming(c)
 	}
 	b.sql(" from pg_catalog.json_to_recordset(")
 	b.bind(part.json)
@@ -115,12 +115,13 @@ func (b *builder) insert(p *Plan, part *part) {
 func (b *builder) named(p *Plan) {
 	for i := range p.where {
 		if i == 0 {
-			b.sql(" where b.")
+			b.sql(" where ")
 		} else {
-			b.sql(" and b.")
+			b.sql(" and ")
 		}
-		b.sql(p.where[i].SQL, " = ")
-		b.bind([]byte(p.where[i].Value))
+		b.incoming(p.where[i].Column)
+		b.sql(" = ")
+		b.operand(&p.where[i], []byte(p.where[i].Value))
 	}
 }
 
@@ -162,7 +163,8 @@ func (b *builder) update(p *Plan, part *part) {
 	b.sql("update ", p.relation.SQL, " as t set ")
 	for i, c := range part.targets {
 		b.comma(i)
-		b.sql(c.SQL, " = b.", c.SQL)
+		b.sql(c.SQL, " = ")
+		b.incoming(c)
 	}
 	for i, c := range part.defaults {
 		b.comma(i + len(part.targets))
@@ -183,8 +185,21 @@ func (b *builder) update(p *Plan, part *part) {
 func (b *builder) definitions(columns []*Column) {
 	for i, c := range columns {
 		b.comma(i)
+		if c.fromJSON() != "" {
+			b.sql(c.SQL, " pg_catalog.json")
+			continue
+		}
 		b.sql(c.SQL, " ", c.Type)
 	}
+}
+
+// incoming appends the value of a column in the body.
+func (b *builder) incoming(c *Column) {
+	if from := c.fromJSON(); from != "" {
+		b.sql(from, "(b.", c.SQL, ")")
+		return
+	}
+	b.sql("b.", c.SQL)
 }
 
 // returning appends the RETURNING clause.
@@ -239,10 +254,10 @@ func (b *builder) returned(p *Plan) {
 	}
 }
 
-// everything tells whether the answer of a write has all columns.
+// everything tells whether the answer of a write needs all columns.
 func (p *Plan) everything() bool {
 	star := func(m member) bool { return m.star }
-	return p.represents() && (p.members == nil || slices.ContainsFunc(p.members, star))
+	return p.represents() && (p.members == nil || slices.ContainsFunc(p.members, star) || p.computes())
 }
 
 // location appends the answer of an INSERT that tells the primary key of the only row.

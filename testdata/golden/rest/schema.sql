@@ -117,3 +117,42 @@ grant select, insert, update, delete on public.projects, public.tasks, public."O
   public.halls, public.shows to authenticated;
 grant select on public.projects, public.tasks, public."Odd Table", public.open_tasks to anon;
 grant select, insert, update, delete on public.owned to authenticated;
+
+-- what functions of a row make: columns, relationships, and one that takes the place of a detected one
+create function public.shout(public.people) returns text language sql stable as $$ select upper($1.name) $$;
+create function public.facts(p public.tasks) returns jsonb language sql stable
+  as $$ select jsonb_build_object('length', length(p.name), 'done', p.done) $$;
+create function public.reports(public.people) returns setof public.people language sql stable
+  as $$ select p.* from public.people p where p.boss_id = $1.id $$;
+create function public.boss(public.people) returns setof public.people rows 1 language sql stable
+  as $$ select p.* from public.people p where p.id = $1.boss_id $$;
+create function public.chief(public.people) returns public.people language sql stable
+  as $$ select p.* from public.people p where p.boss_id is null and p.id <> $1.id $$;
+create function public.text_of(public.open_tasks) returns text language sql stable as $$ select $1.id || ' ' || $1.name $$;
+create function public.whole(l public.letters) returns text language sql stable as $$ select concat_ws('-', l.a, l.r, l.t, l.w) $$;
+create function public.people_of(project integer) returns setof public.people language sql stable
+  as $$ select p.* from public.people p where p.id <= people_of.project $$;
+
+-- a domain that looks different outside
+create domain public.color as integer;
+create function public.color_to_json(public.color) returns json language sql immutable
+  as $$ select to_json('#' || lpad(upper(to_hex($1)), 6, '0')) $$;
+create function public.color_to_text(public.color) returns text language sql immutable as $$ select upper(to_hex($1)) $$;
+create function public.color_from_text(text) returns public.color language sql immutable
+  as $$ select (('x' || lpad(ltrim($1, '#'), 8, '0'))::bit(32)::integer)::public.color $$;
+create function public.color_from_json(json) returns public.color language sql immutable
+  as $$ select public.color_from_text($1 #>> '{}') $$;
+create cast (public.color as json) with function public.color_to_json(public.color) as implicit;
+create cast (public.color as text) with function public.color_to_text(public.color) as implicit;
+create cast (json as public.color) with function public.color_from_json(json) as implicit;
+create cast (text as public.color) with function public.color_from_text(text) as implicit;
+create table public.paints (id integer primary key, name text, shade public.color);
+insert into public.paints values (1, 'red', 16711680), (2, 'blue', 255), (3, 'none', null);
+create table public.walls (id integer primary key, paint_id integer references public.paints);
+insert into public.walls values (1, 1), (2, 2), (3, 1);
+create function public.paints(public.walls) returns setof public.paints rows 1 language sql stable
+  as $$ select p.* from public.paints p order by p.id desc limit 1 $$;
+grant select, insert, update, delete on public.paints, public.walls to authenticated;
+create function public.hue(p public.paints) returns public.color language sql stable as $$ select p.shade $$;
+create function public.paints_like(part text) returns setof public.paints language sql stable
+  as $$ select p.* from public.paints p where p.name = part $$;
