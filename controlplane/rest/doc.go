@@ -14,8 +14,8 @@
 //     from the catalog, already quoted by PostgreSQL; values, lists, limits and even the keys of
 //     renamed output columns travel as bind arguments. Requests of equal shape therefore have equal
 //     text, and the gateway's statement cache hits.
-//   - The statement returns exactly one row: the body as text, the number of rows in it and, where it is
-//     asked for and differs, the number of all rows.
+//   - The statement returns exactly one row: the body as text, the number of rows in it, the status and the
+//     headers that SQL wants and, where it is asked for and differs, the number of all rows.
 //   - What a client demands of that number (one row, at most so many) is checked inside a statement that
 //     writes, so that the write is undone.
 //   - Embedded relations are lateral joins of the same statement, each under the caller's own rights.

@@ -24,6 +24,9 @@ type Error struct {
 	// contentRange is the Content-Range header of a 416 (RFC 9110 section 15.5.17).
 	contentRange string
 
+	// own are headers that SQL adds.
+	own []ownHeader
+
 	// allow is the Allow header of a 405 (RFC 9110 section 15.5.6).
 	allow string
 
@@ -270,6 +273,17 @@ func errPreferences(list []string) *Error {
 	return &Error{Status: http.StatusBadRequest, Code: "PGRST122",
 		Message: "Invalid preferences given with handling=strict",
 		Details: "Invalid preferences: " + strings.Join(list, ", ")}
+}
+
+// errOwnStatus reports a setting response.status that is none.
+func errOwnStatus() *Error {
+	return &Error{Status: http.StatusInternalServerError, Code: "PGRST112", Message: "response.status guc must be a valid status code"}
+}
+
+// errOwnHeaders reports a setting response.headers that is not what it should be.
+func errOwnHeaders() *Error {
+	return &Error{Status: http.StatusInternalServerError, Code: "PGRST111",
+		Message: "response.headers guc must be a JSON array composed of objects with a single key and a string value"}
 }
 
 // errNoCatalog reports that the catalog was never loaded.

@@ -86,6 +86,9 @@ func statusOf(code string, anonymous bool) int {
 
 // fromPostgres renders PostgreSQL's error with as much of its text as detail lets pass.
 func fromPostgres(err *pgconn.PgError, anonymous bool, detail Detail) *Error {
+	if err.Code == sqlstateRaise {
+		return raised(err, detail)
+	}
 	e := &Error{Status: statusOf(err.Code, anonymous), Code: err.Code, Message: err.Message}
 	switch {
 	case detail == DetailFull:

@@ -183,3 +183,19 @@ func code(t testing.TB, w *httptest.ResponseRecorder) string {
 	}
 	return e.Code
 }
+
+// record sends a request to a handler.
+func record(t testing.TB, h http.Handler, method, path string, headers ...string) *httptest.ResponseRecorder {
+	t.Helper()
+	r := httptest.NewRequestWithContext(t.Context(), method, path, http.NoBody)
+	for _, line := range headers {
+		name, value, _ := strings.Cut(line, ": ")
+		r.Header.Add(name, value)
+	}
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, r)
+	return w
+}
+
+// quote returns a text as JSON.
+func quote(s string) string { return string(appendString(nil, s)) }

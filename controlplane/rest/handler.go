@@ -90,7 +90,7 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request, target Target, n
 		h.fail(w, r, caller, refusal)
 		return
 	}
-	a.write(w, plan)
+	h.logDropped(r.Context(), caller, a.write(w, plan))
 }
 
 // readBody reads the body of a method that has one.

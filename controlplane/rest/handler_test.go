@@ -226,7 +226,7 @@ func TestHeaders(t *testing.T) {
 		{"Accept-Profile", "pg_catalog", "GET", 406},
 		{"Accept-Profile", "other", "POST", 201}, // concerns reads alone
 	} {
-		g := &fake{row: [][]byte{[]byte("[]"), []byte("0")}}
+		g := &fake{row: [][]byte{[]byte("[]"), []byte("0"), nil, nil}}
 		body := ""
 		if c.method == "POST" {
 			body = `{"name":"x"}`
@@ -254,7 +254,7 @@ func TestOptions(t *testing.T) {
 		{`POST /rpc/hello {"name":"x"}`, gateway.QueryOptions{ReadOnly: true}},
 		{`POST /rpc/rename {"task":1,"name":"x"}`, gateway.QueryOptions{}},
 	} {
-		g := &fake{row: [][]byte{[]byte("[]"), []byte("0")}}
+		g := &fake{row: [][]byte{[]byte("[]"), []byte("0"), nil, nil}}
 		method, rest, _ := strings.Cut(c.line, " ")
 		path, body, _ := strings.Cut(rest, " ")
 		if w := serve(t, fakeHandler(t, g, nil), method, path, body); w.Code >= 300 || g.options != c.want {
@@ -266,7 +266,7 @@ func TestOptions(t *testing.T) {
 // TestAnswerIsCopied sees that the bytes of the connection's buffer are not used after the call.
 func TestAnswerIsCopied(t *testing.T) {
 	t.Parallel()
-	g := &fake{row: [][]byte{[]byte(`[{"id":1}]`), []byte("1")}}
+	g := &fake{row: [][]byte{[]byte(`[{"id":1}]`), []byte("1"), nil, nil}}
 	w := serve(t, fakeHandler(t, g, nil), "GET", "/tasks", "")
 	if w.Body.String() != `[{"id":1}]` || w.Header().Get("Content-Length") != "10" {
 		t.Errorf("%q %v", w.Body, w.Header())

@@ -19,6 +19,10 @@ type answer struct {
 	total int64 // of all rows; -1 when the statement does not say
 
 	existing int64 // of an insert that may update: rows that were there before
+
+	status  int // that SQL wants; 0 when it does not say
+	own     []ownHeader
+	refused *Error // of what SQL wants
 }
 
 // maxKept is the size in bytes up to which the buffer of an answer is kept for the next one.
@@ -34,13 +38,20 @@ func (a *answer) free() {
 
 // take copies the row; the bytes are valid only during the call.
 func (a *answer) take(row [][]byte) (err error) {
-	if len(row) != 2 && len(row) != 3 {
+	if len(row) != 4 && len(row) != 5 {
 		return fmt.Errorf("rest: a row of %d columns", len(row))
 	}
 	a.body = append(a.body[:0], row[0]...)
 	a.total = -1
-	if a.rows, err = strconv.ParseInt(string(row[1]), 10, 64); err == nil && len(row) == 3 {
-		a.total, err = strconv.ParseInt(string(row[2]), 10, 64)
+	a.status, a.own, a.refused = 0, nil, nil
+	if len(row[2]) > 0 {
+		a.status, a.refused = ownStatus(row[2])
+	}
+	if len(row[3]) > 0 && a.refused == nil {
+		a.own, a.refused = ownHeaders(row[3])
+	}
+	if a.rows, err = strconv.ParseInt(string(row[1]), 10, 64); err == nil && len(row) == 5 {
+		a.total, err = strconv.ParseInt(string(row[4]), 10, 64)
 	}
 	return err
 }
@@ -59,11 +70,11 @@ func (a *answer) check(p *Plan) *Error {
 	case p.media.Object && a.rows != 1 && p.ReadOnly():
 		return errSingular(a.rows)
 	}
-	return nil
+	return a.refused
 }
 
-// write answers a request that succeeded.
-func (a *answer) write(w http.ResponseWriter, p *Plan) {
+// write answers a request that succeeded. It returns the names of headers that SQL may not add.
+func (a *answer) write(w http.ResponseWriter, p *Plan) (dropped []string) {
 	header := w.Header()
 	status := http.StatusOK
 	hasBody := true
@@ -101,18 +112,22 @@ func (a *answer) write(w http.ResponseWriter, p *Plan) {
 	if applied := p.prefer.applied(p.action); applied != "" {
 		header.Set("Preference-Applied", applied)
 	}
-	if !hasBody {
-		w.WriteHeader(status)
-		return
+	if a.status != 0 {
+		status = a.status
+		hasBody = hasBody && hasContent(status)
 	}
-	header.Set("Content-Type", p.media.contentType())
-	if p.head {
+	if hasBody {
+		header.Set("Content-Type", p.media.contentType())
+	}
+	dropped = addOwn(header, a.own)
+	if !hasBody || p.head {
 		w.WriteHeader(status)
-		return
+		return dropped
 	}
 	header.Set("Content-Length", strconv.Itoa(len(a.body)))
 	w.WriteHeader(status)
 	_, _ = w.Write(a.body) // the client went away: nobody is left to tell
+	return dropped
 }
 
 // contentRange says which rows of the whole the answer holds, and returns the status that fits: 206 for

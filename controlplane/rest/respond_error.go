@@ -46,11 +46,19 @@ func (h *Handler) fail(w http.ResponseWriter, r *http.Request, caller gateway.Ca
 			slog.String("request_id", caller.RequestID), slog.Int("status", refusal.Status),
 			slog.String("code", refusal.Code), slog.Any("error", err))
 	}
-	refusal.write(w, r.Method == http.MethodHead)
+	h.logDropped(r.Context(), caller, refusal.write(w, r.Method == http.MethodHead))
 }
 
-// write renders the error as PostgREST does.
-func (e *Error) write(w http.ResponseWriter, head bool) {
+// logDropped tells whoever writes the application that headers were dropped.
+func (h *Handler) logDropped(ctx context.Context, caller gateway.Caller, names []string) {
+	if names != nil {
+		h.Logger.LogAttrs(ctx, slog.LevelWarn, "headers that SQL added to an answer are the server's own",
+			slog.String("request_id", caller.RequestID), slog.Any("headers", names))
+	}
+}
+
+// write renders the error as PostgREST does. It returns the names of headers that SQL may not add.
+func (e *Error) write(w http.ResponseWriter, head bool) (dropped []string) {
 	var body bytes.Buffer
 	encoder := json.NewEncoder(&body)
 	encoder.SetEscapeHTML(false)
@@ -79,10 +87,16 @@ func (e *Error) write(w http.ResponseWriter, head bool) {
 	if e.Status == http.StatusUnauthorized {
 		header.Set("WWW-Authenticate", "Bearer")
 	}
+	dropped = addOwn(header, e.own)
+	if !hasContent(e.Status) {
+		header.Del("Content-Type")
+		header.Del("Content-Length")
+	}
 	w.WriteHeader(e.Status)
-	if !head {
+	if !head && hasContent(e.Status) {
 		_, _ = w.Write(text) // the client went away: nobody is left to tell
 	}
+	return dropped
 }
 
 // nullable returns nil for the empty string.

@@ -7,10 +7,10 @@ import (
 	"github.com/wayli-app/fluxbase/controlplane/gateway"
 )
 
-// Statement builds the one statement of the plan. Its row has two columns, or three: the body (text, or
-// null where the answer has no body), the number of rows in it, and, where limit or offset leave rows out
-// and the client asked for it, the number of all, or, of an insert that may update, the number of those that
-// were there before. With ReturnHeadersOnly the first column is the primary
+// Statement builds the one statement of the plan. Its row has four columns, or five: the body (text, or
+// null where the answer has no body), the number of rows in it, the status and the headers that SQL of the
+// application wants, and, where limit or offset leave rows out and the client asked for it, the number of all,
+// or, of an insert that may update, the number of those that were there before. With ReturnHeadersOnly the first column is the primary
 // key of the inserted row instead, an array of texts in JSON.
 //
 // Everything written into the text is a constant of these files or SQL of the catalog; the only other

@@ -7,6 +7,7 @@ func (b *builder) call(p *Plan) {
 		b.sql("select ")
 		b.invocation(p)
 		b.sql(", '1'")
+		b.settings()
 		if b.unpacks(p) {
 			b.sql(" from ")
 			b.unpack(p)
@@ -44,6 +45,7 @@ func (b *builder) scalar(p *Plan) {
 		b.sql("coalesce(pg_catalog.json_agg(r.v), '[]'), ")
 		b.number(p)
 	}
+	b.settings()
 	b.total(p, source)
 	b.sql(" from (")
 	if p.counts() {

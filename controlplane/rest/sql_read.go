@@ -16,6 +16,7 @@ func (b *builder) read(p *Plan) {
 func (b *builder) count(p *Plan, source func()) {
 	b.sql("select null, ")
 	b.number(p)
+	b.settings()
 	b.total(p, source)
 	b.sql(" from (select from ")
 	source()
@@ -43,6 +44,7 @@ func (b *builder) body(p *Plan, one bool, source func()) {
 	}
 	b.sql(", ")
 	b.number(p)
+	b.settings()
 	b.total(p, source)
 	b.existing(p)
 	b.sql(" from (select ")
@@ -123,6 +125,12 @@ func (b *builder) number(p *Plan) {
 		b.bindInt(*most)
 	}
 	b.sql(" then ", count, "::pg_catalog.text else ('"+wrongNumber+"' || ", count, ")::pg_catalog.int4::pg_catalog.text end")
+}
+
+// settings appends the status and the headers that SQL of the application wants the answer to have (settings of the
+// transaction, null or empty without). They stand behind what may set them, and PostgreSQL evaluates them in that order.
+func (b *builder) settings() {
+	b.sql(", pg_catalog.current_setting('response.status', true), pg_catalog.current_setting('response.headers', true)")
 }
 
 // total appends the number of rows that there are without limit and offset, if it is asked for.

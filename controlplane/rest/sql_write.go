@@ -33,6 +33,7 @@ func (b *builder) write(p *Plan) {
 	default:
 		b.sql("select null, ")
 		b.number(p)
+		b.settings()
 		b.existing(p)
 		b.sql(" from w")
 	}
@@ -269,6 +270,7 @@ func (b *builder) location(p *Plan) {
 	}
 	b.sql(") end, ")
 	b.number(p)
+	b.settings()
 	b.existing(p)
 	b.sql(" from w")
 }
