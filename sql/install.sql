@@ -160,6 +160,10 @@ set local lock_timeout = '5s';
 --*/}}
 --{{"\n"}}{{ template "keys/rotate.sql" . }}
 --{{/*
+\ir keys/signing_keys.sql
+--*/}}
+--{{"\n"}}{{ template "keys/signing_keys.sql" . }}
+--{{/*
 \ir policy/helpers.sql
 --*/}}
 --{{"\n"}}{{ template "policy/helpers.sql" . }}
@@ -383,6 +387,10 @@ set local lock_timeout = '5s';
 \ir server/api_keys.sql
 --*/}}
 --{{"\n"}}{{ template "server/api_keys.sql" . }}
+--{{/*
+\ir server/signing_keys.sql
+--*/}}
+--{{"\n"}}{{ template "server/signing_keys.sql" . }}
 --{{/*
 \ir server/install_state.sql
 --*/}}

@@ -117,6 +117,9 @@ func (s *Server) refresh(ctx context.Context, settings, catalog bool) {
 		if err := s.reloadSettings(ctx); err != nil && ctx.Err() == nil {
 			s.log.Warn("settings were not read", "error", err)
 		}
+		if err := s.keys.reload(ctx); err != nil && ctx.Err() == nil {
+			s.log.Warn("signing keys were not read", "error", err)
+		}
 		if s.config.RateLimiting.Enabled {
 			if err := s.limiter.Reload(ctx); err != nil && ctx.Err() == nil {
 				s.log.Warn("rate limits were not read", "error", err)

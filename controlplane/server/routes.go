@@ -28,6 +28,7 @@ func (s *Server) routes() http.Handler {
 
 	for _, prefix := range authPrefixes {
 		s.auth.Mount(e.Group(prefix), s.limitAuth, withRequestID)
+		e.GET(prefix+"/.well-known/jwks.json", s.jwks)
 	}
 	for _, prefix := range dataPrefixes {
 		e.Match(dataMethods, prefix+"/:name", s.serveTable)

@@ -12,6 +12,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/wayli-app/fluxbase/controlplane/authn"
@@ -47,6 +48,7 @@ type Server struct {
 	gateway     *gateway.Gateway
 	hasher      *password.Hasher
 	gate        *authn.Gate
+	keys        *signingKeys
 	auth        *authn.Handler
 	catalog     *rest.Cache
 	data        *rest.Handler
@@ -128,7 +130,7 @@ func (s *Server) open(ctx context.Context, o Options) (err error) {
 	if err := s.reloadSettings(ctx); err != nil {
 		return err
 	}
-	if err := s.openAuth(o.Version); err != nil {
+	if err := s.openAuth(ctx, o.Version); err != nil {
 		return err
 	}
 	if err := s.openData(ctx); err != nil {
@@ -145,7 +147,7 @@ func (s *Server) open(ctx context.Context, o Options) (err error) {
 // maxTokenLifetime is the greatest value that the setting access_token_lifetime can have.
 const maxTokenLifetime = 24 * time.Hour
 
-func (s *Server) openAuth(version string) error {
+func (s *Server) openAuth(ctx context.Context, version string) error {
 	a := s.config.Auth
 	secret, err := token.NewSecret(a.JWTSecret.Reveal())
 	if err != nil {
@@ -157,6 +159,19 @@ func (s *Server) openAuth(version string) error {
 	}
 	ring, err := token.NewKeyRing(key)
 	if err != nil {
+		return err
+	}
+	var sealer authn.Sealer
+	if !a.EncryptionKey.IsZero() {
+		if sealer, err = seal.New(a.EncryptionKey.Reveal(), a.EncryptionKeyPrevious.Reveal()); err != nil {
+			return err
+		}
+	}
+	s.keys = &signingKeys{entries: s.gateway, ring: ring, secret: key, sealer: sealer, log: s.log, broken: map[uuid.UUID]bool{}}
+	if err := s.keys.reload(ctx); err != nil {
+		return err
+	}
+	if err := s.keys.check(); err != nil {
 		return err
 	}
 	rules := token.Rules{Issuer: a.JWTIssuer, Audience: a.JWTAudience, MaxLifetime: maxTokenLifetime, Leeway: a.ClockLeeway}
@@ -172,13 +187,7 @@ func (s *Server) openAuth(version string) error {
 	if err != nil {
 		return err
 	}
-	var sealer authn.Sealer
-	if !a.EncryptionKey.IsZero() {
-		if sealer, err = seal.New(a.EncryptionKey.Reveal(), a.EncryptionKeyPrevious.Reveal()); err != nil {
-			return err
-		}
-	}
-	s.gate = authn.NewGate(verifier, s.gateway, s.clock)
+	s.gate = authn.NewGate(ringVerifier{verifier, s.keys}, s.gateway, s.clock)
 	s.auth = authn.New(authn.Config{
 		Gate:     s.gate,
 		Entries:  s.gateway,
@@ -265,6 +274,7 @@ func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
 	var tasks sync.WaitGroup
 	tasks.Go(func() { s.follow(background) })
 	tasks.Go(func() { s.keepHouse(background) })
+	tasks.Go(func() { s.keys.follow(background) })
 	if s.certificate != nil {
 		tasks.Go(func() { s.certificate.Follow(background, certificateInterval) })
 	}

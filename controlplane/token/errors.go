@@ -22,4 +22,6 @@ var (
 	ErrNotYetValid = errors.New("token is not valid yet")
 	// ErrTooLarge: the claims to sign give a token that the gate would refuse for its size.
 	ErrTooLarge = errors.New("token would be too large")
+	// ErrNoKey: the ring has no key to sign with.
+	ErrNoKey = errors.New("no key to sign with")
 )

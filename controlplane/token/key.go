@@ -2,6 +2,7 @@ package token
 
 import (
 	"encoding/base64"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"sync/atomic"
@@ -17,6 +18,7 @@ type Key struct {
 	id     string
 	alg    string
 	header string // first part of every token signed with this key
+	jwk    []byte // public part of a pair, nil for a shared secret
 	// Functions, so that fmt has no key to print: see Secret.
 	sign   func(signed string) ([]byte, error)
 	verify func(signed string, signature []byte) error
@@ -28,26 +30,38 @@ func HMACKey(id string, secret Secret) (*Key, error) {
 	if value == nil {
 		return nil, errors.New("auth.jwt_secret is not set")
 	}
-	if len(id) > maxKeyID {
-		return nil, fmt.Errorf("key id is longer than %d bytes", maxKeyID)
-	}
-	for _, c := range []byte(id) {
-		if !isBase64URL(c) {
-			return nil, errors.New("key id has characters other than A-Z a-z 0-9 - _")
-		}
+	if err := checkKeyID(id); err != nil {
+		return nil, err
 	}
 	method := jwt.SigningMethodHS256
-	header := []byte(`{"alg":"` + method.Alg() + `","typ":"JWT"`)
-	if id != "" {
-		header = appendString(append(header, `,"kid":`...), id)
-	}
 	return &Key{
 		id:     id,
 		alg:    method.Alg(),
-		header: base64.RawURLEncoding.EncodeToString(append(header, '}')),
+		header: headerOf(id, method.Alg()),
 		sign:   func(signed string) ([]byte, error) { return method.Sign(signed, value) },
 		verify: func(signed string, signature []byte) error { return method.Verify(signed, signature, value) },
 	}, nil
+}
+
+func checkKeyID(id string) error {
+	if len(id) > maxKeyID {
+		return fmt.Errorf("key id is longer than %d bytes", maxKeyID)
+	}
+	for _, c := range []byte(id) {
+		if !isBase64URL(c) {
+			return errors.New("key id has characters other than A-Z a-z 0-9 - _")
+		}
+	}
+	return nil
+}
+
+// headerOf is the first part of tokens of a key.
+func headerOf(id, alg string) string {
+	header := []byte(`{"alg":"` + alg + `","typ":"JWT"`)
+	if id != "" {
+		header = appendString(append(header, `,"kid":`...), id)
+	}
+	return base64.RawURLEncoding.EncodeToString(append(header, '}'))
 }
 
 // KeyRing holds the keys that tokens are checked with and, first among them,
@@ -57,29 +71,39 @@ type KeyRing struct {
 	current atomic.Pointer[keySet]
 }
 
+// JWKS is the document of all public keys of the ring (RFC 7517 section 5). A shared secret is not among them.
+func (r *KeyRing) JWKS() []byte { return r.current.Load().jwks }
+
 // keySet is one immutable state of the ring.
 type keySet struct {
-	signing *Key
+	signing *Key // nil without
 	byID    map[string]*Key
+	jwks    []byte
 }
 
 // NewKeyRing makes a ring; the first key signs.
 func NewKeyRing(keys ...*Key) (*KeyRing, error) {
+	if len(keys) == 0 || keys[0] == nil {
+		return nil, errors.New("key ring needs a key that signs")
+	}
 	r := new(KeyRing)
-	if err := r.Replace(keys...); err != nil {
+	if err := r.Replace(keys[0], keys[1:]...); err != nil {
 		return nil, err
 	}
 	return r, nil
 }
 
-// Replace exchanges all keys at once; the first key signs from now on. Tokens
-// of keys that are no longer in the ring are refused from the next call of
-// Verify on, cached or not. On error the ring stays as it was.
-func (r *KeyRing) Replace(keys ...*Key) error {
-	if len(keys) == 0 {
-		return errors.New("key ring needs at least one key")
+// Replace exchanges all keys at once; the first key signs from now on. A nil
+// key in its place signs nothing, and the others verify. Tokens of keys that
+// are no longer in the ring are refused from the next call of Verify on,
+// cached or not. On error the ring stays as it was.
+func (r *KeyRing) Replace(signing *Key, others ...*Key) error {
+	public := []json.RawMessage{}
+	keys := others
+	if signing != nil {
+		keys = append([]*Key{signing}, others...)
 	}
-	set := &keySet{signing: keys[0], byID: make(map[string]*Key, len(keys))}
+	set := &keySet{signing: signing, byID: make(map[string]*Key, len(keys))}
 	for _, k := range keys {
 		if k == nil || k.verify == nil {
 			return errors.New("key ring has a key without algorithm")
@@ -88,6 +112,13 @@ func (r *KeyRing) Replace(keys ...*Key) error {
 			return fmt.Errorf("key ring has two keys with the id %q", k.id)
 		}
 		set.byID[k.id] = k
+		if k.jwk != nil {
+			public = append(public, k.jwk)
+		}
+	}
+	var err error
+	if set.jwks, err = json.Marshal(map[string]any{"keys": public}); err != nil {
+		return err
 	}
 	r.current.Store(set)
 	return nil

@@ -126,8 +126,15 @@ func TestKeyRing(t *testing.T) {
 		t.Fatal(err)
 	}
 	before := ring.current.Load()
-	if err := ring.Replace(); err == nil || ring.current.Load() != before {
+	if err := ring.Replace(key, nil); err == nil || ring.current.Load() != before {
 		t.Error("a refused replacement changed the ring")
+	}
+	text, verify := testSigned(t, ring, ring)
+	if err := ring.Replace(nil); err != nil {
+		t.Fatal(err)
+	}
+	if err := verify(text); !errors.Is(err, ErrUnknownKey) {
+		t.Errorf("an empty ring: %v", err)
 	}
 	for _, id := range []string{"a b", `"`, "é", "a.b", strings.Repeat("k", maxKeyID+1)} {
 		if _, err := HMACKey(id, mustSecret(t, testSecret)); err == nil {

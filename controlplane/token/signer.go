@@ -40,8 +40,8 @@ func NewSigner(ring *KeyRing, rules Rules, now func() time.Time) (*Signer, error
 // nbf, exp and jti: these are added here, and an object that has one of them,
 // in any case, is refused. The lifetime counts in whole seconds from now.
 //
-// What Verify would refuse is not signed: errors are ErrMalformed, ErrClaims
-// and ErrTooLarge.
+// What Verify would refuse is not signed: errors are ErrMalformed, ErrClaims,
+// ErrTooLarge and ErrNoKey.
 func (s *Signer) Sign(claims []byte, jti uuid.UUID, lifetime time.Duration) (text string, expiresAt int64, err error) {
 	o, ok := parseObject(claims)
 	if !ok {
@@ -69,6 +69,9 @@ func (s *Signer) Sign(claims []byte, jti uuid.UUID, lifetime time.Duration) (tex
 	}
 
 	key := s.ring.current.Load().signing
+	if key == nil {
+		return "", 0, fmt.Errorf("sign access token: %w", ErrNoKey)
+	}
 	signed := key.header + "." + base64.RawURLEncoding.EncodeToString(payload)
 	signature, err := key.sign(signed)
 	if err != nil {

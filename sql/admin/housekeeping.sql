@@ -104,6 +104,11 @@ begin
   get diagnostics rows = row_count;
   return next;
 
+  task := 'signing keys that are over';
+  delete from auth.signing_keys where algorithm <> 'HS256' and verifies_until < now() - v_retention;
+  get diagnostics rows = row_count;
+  return next;
+
   task := 'audit partitions made';
   rows := audit.ensure_partitions();
   return next;

@@ -8,6 +8,7 @@ insert into auth.settings as s (key, default_value, kind, minimum, maximum, desc
   ('password_change_requires_current', 'false', 'boolean', null, null, 'A new password over HTTP needs the current one beside it'),
   ('password_bcrypt_cost', '10', 'integer', 10, 14, 'bcrypt cost of new hashes; older ones are renewed at the next login'),
   ('access_token_lifetime', '15 minutes', 'interval', 60, 86400, 'How long an access token is valid'),
+  ('signing_key_lead_time', '1 minute', 'interval', 5, 86400, 'How long servers and caches have to learn of a new signing key before it signs'),
   ('session_lifetime', '90 days', 'interval', 300, 315360000, 'When a session ends, however much it is used'),
   ('session_inactivity', '30 days', 'interval', 300, 315360000, 'When a session ends that is not used'),
   ('session_retention', '30 days', 'interval', 0, 315360000, 'How long a dead session can still be inspected'),
