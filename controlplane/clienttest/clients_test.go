@@ -45,7 +45,7 @@ func TestClients(t *testing.T) {
 	for _, file := range files {
 		t.Run(filepath.Base(file), func(t *testing.T) {
 			t.Parallel()
-			s := servertest.Start(t, "FLUXBASE_REST_SCHEMAS=public,other", "FLUXBASE_AUTH_ENCRYPTION_KEY=clients-Kz7wQ3xR9mT5vB2nL8pJ4hF6dS1g")
+			s := servertest.Start(t, "FLUXBASE_REST_SCHEMAS=public,other", "FLUXBASE_REST_AGGREGATES=true", "FLUXBASE_AUTH_ENCRYPTION_KEY=clients-Kz7wQ3xR9mT5vB2nL8pJ4hF6dS1g")
 			s.CreateUser(t, email)
 			s.Exec(t, string(application))
 			s.Exec(t, `grant select on public.owned to service_role`)

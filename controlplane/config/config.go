@@ -165,6 +165,7 @@ type REST struct {
 	Schemas          []string
 	MaxRows          int64 // 0 = no limit
 	ErrorDetail      ErrorDetail
+	Aggregates       bool // clients may use aggregate functions
 	TxEnd            string
 	StatementTimeout time.Duration // 0 = the default of the login
 }

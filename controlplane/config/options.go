@@ -136,6 +136,8 @@ func restOptions() []option {
 			"Most rows of one answer. 0 is no limit."),
 		entry("rest.error_detail", oneOf(FullDetail, MessageDetail, CodeDetail), func(c *Config) *ErrorDetail { return &c.REST.ErrorDetail }, "message",
 			"How much of PostgreSQL's error text a client sees.", inDevelopment("full")),
+		entry("rest.aggregates", boolean(), func(c *Config) *bool { return &c.REST.Aggregates }, "false",
+			"Clients may use count(), sum(), avg(), min() and max() in `select`."),
 		entry("rest.tx_end", oneOf("commit", "commit-allow-override", "rollback", "rollback-allow-override"), func(c *Config) *string { return &c.REST.TxEnd }, "commit",
 			"Whether what a data request does is kept; with allow-override a client may decide by Prefer: tx=commit or tx=rollback."),
 		entry("rest.statement_timeout", durationOrNone(time.Millisecond, 24*time.Hour), func(c *Config) *time.Duration { return &c.REST.StatementTimeout }, "0",

@@ -153,6 +153,18 @@ func errAggregate() *Error {
 	return &Error{Status: http.StatusBadRequest, Code: "PGRST123", Message: "Use of aggregate functions is not allowed"}
 }
 
+// errUngrouped reports an order of groups by something that they are not grouped by, in PostgreSQL's words.
+func errUngrouped(table, column string) *Error {
+	return &Error{Status: http.StatusBadRequest, Code: "42803",
+		Message: fmt.Sprintf("column \"%s.%s\" must appear in the GROUP BY clause or be used in an aggregate function", table, column)}
+}
+
+// errSpreadAggregate reports an aggregate function in a spread embed that may have several rows.
+func errSpreadAggregate() *Error {
+	return &Error{Status: http.StatusBadRequest, Code: "PGRST127", Message: "Feature not implemented",
+		Details: "Aggregates are not implemented for one-to-many or many-to-many spreads."}
+}
+
 // errNotEmbedded reports a parameter of an embed that select= does not have.
 func errNotEmbedded(name string) *Error {
 	return &Error{Status: http.StatusBadRequest, Code: "PGRST108",

@@ -84,7 +84,7 @@ func TestErrors(t *testing.T) {
 	lines, inputs := goldenRequests(t, "errors.requests")
 	var out bytes.Buffer
 	for i, in := range inputs {
-		_, err := plan(catalog, in)
+		_, err := planWith(catalog, in, Limits{})
 		if err == nil {
 			t.Errorf("%s was accepted", lines[i])
 			continue
@@ -107,9 +107,13 @@ func TestErrors(t *testing.T) {
 	compareGolden(t, "errors.golden", out.Bytes())
 }
 
-// plan runs the first two stages.
+// plan runs the first two stages, with all that a setting may allow.
 func plan(catalog *Catalog, in Input) (*Plan, *Error) {
-	r, err := Parse(in, Limits{})
+	return planWith(catalog, in, Limits{Aggregates: true})
+}
+
+func planWith(catalog *Catalog, in Input, l Limits) (*Plan, *Error) {
+	r, err := Parse(in, l)
 	if err != nil {
 		return nil, err
 	}
@@ -126,6 +130,7 @@ func TestEqualShapesHaveEqualText(t *testing.T) {
 		{"GET /tasks?select=a:id", "GET /tasks?select=%22b%5C%22%22:id"},
 		{"GET /tasks?limit=1", "GET /tasks?limit=1000"},
 		{"GET /tasks?select=a:projects(b:id)&projects.id=eq.1&projects.limit=1", "GET /tasks?projects.limit=2&projects.id=eq.2&select=%22%27;--%22:projects(c:id)"},
+		{"GET /tasks?select=x:id.sum(),data->>a&order=data->>a", "GET /tasks?select=%22%27%22:id.sum(),data->>%22%27;--%22&order=data->>%22%27;--%22"},
 		{"GET /tasks?data->a->>b=eq.1", "GET /tasks?data->%22%27%22->>c=eq.2"},
 		{"GET /tasks?data->1=eq.1", "GET /tasks?data->22=eq.2"},
 		{`POST /tasks {"id":1,"name":"a"}`, `POST /tasks [{"name":"b","id":2}]`, `POST /tasks [{"name":"b","id":2},{"id":3,"name":null}]`},

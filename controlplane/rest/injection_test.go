@@ -104,6 +104,16 @@ func TestInjection(t *testing.T) {
 		{"filter of a domain", queryOf("paints", "shade=eq.", ""), "x"},
 		{"list of a domain", queryOf("paints", "shade=in.(%22", "%22)"), "x"},
 		{"quantified filter of a domain", queryOf("paints", "shade=gt(any).", ""), "{1}"},
+		{"aggregate", query("select=id.", "()"), "sum"},
+		{"aggregate and more", query("select=id.sum()", ""), ",name"},
+		{"alias of an aggregate", query("select=%22", "%22:id.sum()"), "x"},
+		{"cast of an aggregate", query("select=id.sum()::", ""), "text"},
+		{"cast before an aggregate", query("select=id::", ".sum()"), "int4"},
+		{"json key of an aggregate", query("select=data-%3E%3E%22", "%22::int4.sum(),name"), "k"},
+		{"json key beside an aggregate", query("select=id.sum(),data-%3E%3E%22", "%22&order=data-%3E%3E%22k%22"), "k"},
+		{"value beside an aggregate", query("select=count(),name&name=eq.", ""), "x"},
+		{"aggregate in an embed", query("select=projects(id.", "())"), "max"},
+		{"alias of an aggregate in a spread", query("select=id,...projects(%22", "%22:id.sum())"), "x"},
 		{"body of a domain", func(s string) Input {
 			return Input{Method: "POST", Name: "paints", Body: []byte(`{"shade":"` + s + `"}`)}
 		}, "x"},
@@ -194,6 +204,7 @@ func isValue(place string) bool {
 		"profile", "tree quoted value", "json key in order", "quoted json key", "quantified", "key of a put", "form value", "alias in csv", "raw body", "json body",
 		"embed alias", "quoted embed alias", "alias in an embed", "alias in a spread", "filter of an embed", "limit of an embed", "search", "range operator",
 		"filter of a computed column", "json key in a computed column", "alias of a computed column", "alias of a computed relationship",
+		"alias of an aggregate", "json key of an aggregate", "json key beside an aggregate", "value beside an aggregate", "alias of an aggregate in a spread",
 		"filter of a computed relationship", "filter of a domain", "list of a domain", "quantified filter of a domain", "body of a domain":
 		return true
 	}
@@ -239,7 +250,7 @@ var vocabulary = func() map[string]bool {
 		case when then else end int4 json_build_array to_jsonb default distinct all f materialized union
 		~ @ & to_tsvector to_tsquery plainto_tsquery phraseto_tsquery websearch_to_tsquery regconfig
 		left join on row_to_json nullif json json_strip_nulls set_config concat substr length conflict do nothing excluded
-		array unnest current_setting`) {
+		array unnest group g sum avg min jsonb current_setting`) {
 		set[word] = true
 	}
 	return set

@@ -9,8 +9,10 @@ type Limits struct {
 	List    int   // elements of one in.(...) list
 	Body    int64 // bytes of a request body; beyond it 413
 	Nesting int   // nesting of arrays and objects in a JSON body
-	Rows    int64 // rows of an answer to a read or call; more are left out
-	TxEnd   TxEnd // whether a request may change anything; empty means TxCommit
+	// Aggregates allows aggregate functions in select=.
+	Aggregates bool
+	Rows       int64 // rows of an answer to a read or call; more are left out
+	TxEnd      TxEnd // whether a request may change anything; empty means TxCommit
 }
 
 // DefaultLimits are what a Handler uses where its Limits say nothing.

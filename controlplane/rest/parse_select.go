@@ -53,21 +53,21 @@ func (p *selectParser) item(depth int) (item SelectItem, err *Error) {
 			return item, err
 		}
 	}
+	if item.Column == "count" && item.Path == nil && !spread && p.takeString("()") {
+		item.Column = ""
+		return item, p.aggregated(&item, "count")
+	}
 	if c := p.peek(); c == '!' || c == '(' && item.Path == nil || spread {
 		item.Embed, err = p.embed(&item, spread, depth)
 		return item, err
 	}
-	if p.takeString("::") {
-		name, ok := p.name()
-		if !ok {
-			return item, p.fail(inSelect, "name of a type")
-		}
-		item.Cast = name
+	if item.Cast, err = p.cast(); err != nil {
+		return item, err
 	}
-	switch p.peek() {
-	case '.':
-		return item, errAggregate()
-	case ':':
+	if err = p.aggregate(&item); err != nil {
+		return item, err
+	}
+	if p.peek() == ':' {
 		return item, p.fail(inSelect, `"::"`)
 	}
 	return item, nil
@@ -107,8 +107,6 @@ func (p *selectParser) embed(item *SelectItem, spread bool, depth int) (*Embed, 
 		if !p.take(')') {
 			return nil, p.fail(inSelect, `"," or ")"`)
 		}
-	} else if e.Name == "count" && e.Hint == "" {
-		return nil, errAggregate()
 	}
 	return e, nil
 }

@@ -33,6 +33,9 @@ type node struct {
 	limit   *int64
 	offset  int64
 	embeds  []*embed
+
+	aggregates bool // a member is an aggregate function
+	grouped    bool // and the node is grouped by the others: it is not spread
 }
 
 // embed is a node that is read for each row of the node around it.
@@ -44,6 +47,7 @@ type embed struct {
 	hidden bool    // the answer has nothing of it
 	tested bool    // a filter of the node around it asks whether there is a row
 	sorts  []place // what the node around it is ordered by
+	keyed  bool    // the node around it is grouped by it
 }
 
 // place is a column or what a JSON path finds in it.
@@ -60,6 +64,9 @@ type member struct {
 
 	place
 	cast string // SQL of a type; empty without a cast
+
+	aggregate  string // aggregate function; without a column it counts rows
+	resultCast string // SQL of a type
 
 	embed  *embed
 	lifted int // with an embed that is spread: which of its values

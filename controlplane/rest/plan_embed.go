@@ -12,10 +12,13 @@ func (s *scope) embed(n *node, request *Embed) (*embed, *Error) {
 	s.resolver.embeds++
 	e := &embed{relationship: rel, inner: request.Inner, spread: request.Spread}
 	e.number = s.resolver.embeds
-	within := scope{resolver: s.resolver}
+	within := scope{resolver: s.resolver, spread: request.Spread}
 	within.of(rel.target)
 	if err := within.resolve(&e.node, &request.Query); err != nil {
 		return nil, err
+	}
+	if e.aggregates && e.spread && !rel.toOne() {
+		return nil, errSpreadAggregate()
 	}
 	if !rel.toOne() {
 		e.cap(s.maxRows)
@@ -43,7 +46,7 @@ func (e *embed) asMembers(request *Embed) []member {
 		own := e.expanded()
 		list := make([]member, len(own))
 		for i, m := range own {
-			list[i] = member{key: m.key, sql: m.sql, embed: e, lifted: i}
+			list[i] = member{key: m.key, sql: m.sql, embed: e, lifted: i, aggregate: m.aggregate, resultCast: m.resultCast}
 		}
 		return list
 	}

@@ -18,6 +18,7 @@ type scope struct {
 	columns  []Column
 	index    map[string]int
 	embeds   map[string]*embed // by their names in the answer
+	spread   bool              // the members belong to the node around it
 }
 
 // of makes the scope that of a relation.
@@ -34,8 +35,10 @@ func (s *scope) resolve(n *node, q *Query) (err *Error) {
 	if n.where, err = s.predicates(q.Where); err != nil {
 		return err
 	}
-	n.order, err = s.sortKeys(q.Order)
-	return err
+	if n.order, err = s.sortKeys(q.Order); err != nil {
+		return err
+	}
+	return n.checkOrder(s.name)
 }
 
 func (s *scope) place(f Field) (place, *Error) {
@@ -82,11 +85,14 @@ func (s *scope) members(n *node, items []SelectItem) ([]member, *Error) {
 			list = append(list, m)
 		}
 	}
-	return list, nil
+	return s.group(n, list), nil
 }
 
 // member resolves a column of select=.
 func (s *scope) member(item *SelectItem) (m member, err *Error) {
+	if item.Aggregate != "" {
+		return s.aggregated(item)
+	}
 	if m.place, err = s.place(item.Field); err != nil {
 		return m, err
 	}
@@ -94,14 +100,8 @@ func (s *scope) member(item *SelectItem) (m member, err *Error) {
 	if m.key == m.Name {
 		m.sql = m.SQL
 	}
-	if item.Cast != "" {
-		sql, ok := s.catalog.types[item.Cast]
-		if !ok {
-			return m, errType(item.Cast)
-		}
-		m.cast = sql
-	}
-	return m, nil
+	m.cast, err = s.cast(item.Cast)
+	return m, err
 }
 
 // name returns the key that the item has in the answer: its alias, the last key of a JSON path, or the column.

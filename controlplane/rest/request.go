@@ -93,6 +93,9 @@ type SelectItem struct {
 	Alias string // empty when not renamed
 	Cast  string // type name as the client wrote it; empty without ::
 	Embed *Embed // instead of all that
+
+	Aggregate  string // one of the aggregate functions; empty without. Of count() alone, Column is empty
+	ResultCast string // type name of the result
 }
 
 // Operator is the comparison of a filter.

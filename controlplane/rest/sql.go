@@ -34,7 +34,8 @@ func (p *Plan) Statement() gateway.Statement {
 type builder struct {
 	text    strings.Builder
 	args    [][]byte
-	csvText bool // values are written for CSV
+	groups  map[int][]groupKey // by the numbers of nodes
+	csvText bool               // values are written for CSV
 }
 
 // sql appends constants and SQL of the catalog.

@@ -183,7 +183,7 @@ func (b *builder) orderBy(n *node) {
 		if k.embed != nil {
 			b.sql(k.embed.named("e"), ".o", strconv.Itoa(k.sort))
 		} else {
-			b.place(n, &k.place)
+			b.groupedPlace(n, &k.place)
 		}
 		if k.term.Descending {
 			b.sql(" desc")

@@ -31,6 +31,7 @@ func (n *node) names() []string {
 
 // values appends the select list of rows whose columns need no names.
 func (b *builder) values(n *node) {
+	b.ungroup(n)
 	for i, m := range n.expanded() {
 		b.comma(i)
 		b.memberValue(n, &m)

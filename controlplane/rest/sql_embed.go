@@ -25,6 +25,8 @@ func (b *builder) tests(n *node) {
 func (b *builder) lateral(n *node, e *embed, bare bool) {
 	b.sql(" left join lateral (")
 	switch {
+	case bare && e.everybody():
+		b.sql("select true as j")
 	case bare && !e.toOne():
 		b.sql("select true as j from (select")
 		b.bareSource(n, e)
@@ -104,7 +106,7 @@ func (b *builder) spreadMany(n *node, e *embed) {
 }
 
 // textual tells whether the JSON of an embed is put together as text.
-func (e *embed) textual() bool { return e.renames() || len(e.sorts) > 0 }
+func (e *embed) textual() bool { return e.renames() || len(e.sorts) > 0 || e.keyed }
 
 // sorts appends the columns that the node around the embed is ordered by.
 func (b *builder) sorts(e *embed) {
@@ -127,6 +129,7 @@ func (b *builder) source(n *node, e *embed) {
 	b.relation(n, e)
 	b.laterals(&e.node)
 	b.related(n, e)
+	b.groupBy(&e.node)
 	b.orderBy(&e.node)
 	b.rows(&e.node)
 	b.most(e)

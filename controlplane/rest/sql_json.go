@@ -18,6 +18,7 @@ func (n *node) renames() bool {
 
 // list appends the select list of rows whose columns keep their names.
 func (b *builder) list(n *node) {
+	b.ungroup(n)
 	t := n.named("t")
 	if n.members == nil {
 		b.sql(t, ".*")
@@ -31,7 +32,7 @@ func (b *builder) list(n *node) {
 			continue
 		}
 		b.memberValue(n, m)
-		if m.embed != nil || m.path != nil || m.cast != "" || m.function != "" || m.casts != nil {
+		if m.embed != nil || m.path != nil || m.cast != "" || m.aggregate != "" || m.function != "" || m.casts != nil {
 			b.sql(" as ", m.sql)
 		}
 	}
@@ -43,6 +44,7 @@ func (b *builder) object(n *node) {
 		b.sql("'{}'::pg_catalog.text")
 		return
 	}
+	b.ungroup(n)
 	members := n.expanded()
 	for i := range members {
 		m := &members[i]
@@ -62,33 +64,48 @@ func (b *builder) object(n *node) {
 // memberValue appends a member's value, of JSON type when it is an embed or comes out of one with many rows.
 func (b *builder) memberValue(n *node, m *member) {
 	switch {
+	case m.aggregate != "" && n.grouped:
+		b.aggregateValue(n, m)
+	case m.embed == nil && m.Column == nil:
+		b.sql("true") // counted by the node around it
 	case m.embed == nil:
-		out := ""
-		if m.cast == "" && m.path == nil {
-			out = m.out(b.csvText)
-		}
-		if out != "" {
-			b.sql(out, "(")
-			b.place(n, &m.place)
-			b.sql(")")
-			return
-		}
-		b.place(n, &m.place)
-		if m.cast != "" {
-			b.sql("::", m.cast)
-		}
+		b.columnValue(n, m)
 	case m.embed.spread && m.embed.toOne():
-		b.lifted(m)
+		b.grouping(n, place{}, func() { b.lifted(m) })
+	case m.embed.spread && n.grouped:
+		b.sql("coalesce(")
+		b.grouping(n, place{}, func() { b.liftedKey(m) })
+		b.sql(", '[]')")
 	case m.embed.spread:
 		b.sql("coalesce(")
 		b.lifted(m)
 		b.sql(", '[]')")
 	case m.embed.toOne():
-		b.json(m.embed)
+		b.json(n, m.embed)
 	default:
 		b.sql("coalesce(")
-		b.json(m.embed)
+		b.json(n, m.embed)
 		b.sql(", '[]')")
+	}
+}
+
+// columnValue appends the value of a column.
+func (b *builder) columnValue(n *node, m *member) {
+	out := ""
+	if m.cast == "" && m.path == nil && m.aggregate == "" {
+		out = m.out(b.csvText)
+	}
+	if out != "" {
+		b.sql(out, "(")
+	}
+	b.grouping(n, m.place, func() {
+		b.place(n, &m.place)
+		if m.cast != "" {
+			b.sql("::", m.cast)
+		}
+	})
+	if out != "" {
+		b.sql(")")
 	}
 }
 
@@ -100,7 +117,9 @@ func (b *builder) memberText(n *node, m *member) {
 		b.memberValue(n, m)
 		b.sql(")::pg_catalog.text, 'null')")
 	case m.embed.textual():
-		b.sql("coalesce(", m.embed.named("e"), ".j, ", m.embed.absent(), ")")
+		b.sql("coalesce(")
+		b.grouping(n, place{}, func() { b.sql(m.embed.named("e"), ".j") })
+		b.sql(", ", m.embed.absent(), ")")
 	default:
 		b.sql("coalesce(", m.embed.named("e"), ".j::pg_catalog.text, ", m.embed.absent(), ")")
 	}
@@ -111,9 +130,9 @@ func (b *builder) lifted(m *member) {
 	b.sql(m.embed.named("e"), ".s", strconv.Itoa(m.lifted))
 }
 
-// json appends the JSON of an embed as such.
-func (b *builder) json(e *embed) {
-	b.sql(e.named("e"), ".j")
+// json appends the JSON of an embed of the node n as such.
+func (b *builder) json(n *node, e *embed) {
+	b.grouping(n, place{}, func() { b.sql(e.named("e"), ".j") })
 	if e.textual() {
 		b.sql("::pg_catalog.json")
 	}

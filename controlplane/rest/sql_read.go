@@ -18,10 +18,15 @@ func (b *builder) count(p *Plan, source func()) {
 	b.number(p)
 	b.settings()
 	b.total(p, source)
-	b.sql(" from (select from ")
-	source()
-	b.tests(&p.node)
-	b.where(&p.node)
+	b.sql(" from (")
+	if p.grouped {
+		b.groupsOf(p, source)
+	} else {
+		b.sql("select from ")
+		source()
+		b.tests(&p.node)
+		b.where(&p.node)
+	}
 	b.rows(&p.node)
 	b.sql(") r")
 }
@@ -65,6 +70,7 @@ func (b *builder) body(p *Plan, one bool, source func()) {
 	} else { // the filters said what to write
 		b.conditions(n, nil, nil)
 	}
+	b.groupBy(n)
 	b.orderBy(n)
 	b.rows(n)
 	b.sql(") r")
@@ -103,7 +109,10 @@ const wrongNumber = "fluxbase: rows "
 // number appends the number of the rows r. Where the client allows only some numbers and the statement
 // writes, any other raises an error, which undoes the write (see Plan.violation).
 func (b *builder) number(p *Plan) {
-	const count = "pg_catalog.count(*)"
+	count := "pg_catalog.count(*)"
+	if p.grouped && p.action != Read && p.action != Call {
+		count = "(select pg_catalog.count(*) from w)" // the rows that were written, not their groups
+	}
 	most := p.prefer.MaxAffected
 	single := p.media.Object && !p.ReadOnly() || p.action == Put
 	if p.action == Insert || p.action == Read {
@@ -139,6 +148,12 @@ func (b *builder) total(p *Plan, source func()) {
 		return
 	}
 	b.sql(", (select pg_catalog.count(*)::pg_catalog.text from ")
+	if p.grouped {
+		b.sql("(")
+		b.groupsOf(p, source)
+		b.sql(") g)")
+		return
+	}
 	source()
 	b.tests(&p.node)
 	b.where(&p.node)

@@ -231,7 +231,7 @@ func (b *builder) returned(p *Plan) {
 			return
 		}
 		for i := range p.members {
-			if p.members[i].embed == nil {
+			if p.members[i].embed == nil && p.members[i].Column != nil {
 				add(p.members[i].Column)
 			}
 		}

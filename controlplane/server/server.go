@@ -217,7 +217,7 @@ func (s *Server) openData(ctx context.Context) (err error) {
 		Cache:   s.catalog,
 		Caller:  callerOf,
 		Refused: s.refused,
-		Limits:  rest.Limits{Body: s.config.Server.MaxBodyBytes, Rows: r.MaxRows, TxEnd: rest.TxEnd(r.TxEnd)},
+		Limits:  rest.Limits{Body: s.config.Server.MaxBodyBytes, Rows: r.MaxRows, Aggregates: r.Aggregates, TxEnd: rest.TxEnd(r.TxEnd)},
 		Detail:  rest.Detail(r.ErrorDetail),
 		Logger:  s.log,
 	})

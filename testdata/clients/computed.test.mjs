@@ -1,4 +1,4 @@
-// Computed columns, computed relationships and domains with casts through the unmodified @supabase/supabase-js.
+// Computed columns, computed relationships, domains with casts and aggregates through the unmodified @supabase/supabase-js.
 import { after, before, test } from 'node:test'
 import assert from 'node:assert/strict'
 import { createClient } from '@supabase/supabase-js'
@@ -47,4 +47,23 @@ test('domains with casts', async () => {
   assert.deepEqual(await rows(supabase.from('paints').insert({ id: 40, shade: '#00FF00' }).select('shade').single()), { shade: '#00FF00' })
   assert.deepEqual(await rows(supabase.from('paints').update({ shade: 'FF' }).in('shade', ['#00FF00']).select('id, shade')), [{ id: 40, shade: '#0000FF' }])
   assert.deepEqual(await rows(supabase.from('paints').delete().eq('id', 40).select('shade')), [{ shade: '#0000FF' }])
+})
+
+test('aggregates', async () => {
+  const tasks = (select) => supabase.from('tasks').select(select).lt('id', 4)
+  assert.deepEqual(await rows(tasks('count(), id.sum(), last:id.max()::text').single()), { count: 3, sum: 6, last: '3' })
+  assert.deepEqual(await rows(tasks('project_id, count()').order('project_id')), [
+    { project_id: 1, count: 2 },
+    { project_id: 2, count: 1 },
+  ])
+  assert.deepEqual(await rows(supabase.from('projects').select('name, tasks(count())').order('id').limit(2)), [
+    { name: 'one', tasks: [{ count: 2 }] },
+    { name: 'two', tasks: [{ count: 1 }] },
+  ])
+  assert.deepEqual(await rows(tasks('done, ...projects(project:name, n:id.count())').not('done', 'is', null).order('done')), [
+    { done: false, project: 'one', n: 1 },
+    { done: true, project: 'one', n: 1 },
+  ])
+  const { error } = await supabase.from('projects').select('...tasks(count())')
+  assert.equal(error.code, 'PGRST127')
 })
