@@ -308,6 +308,10 @@ set local lock_timeout = '5s';
 --*/}}
 --{{"\n"}}{{ template "policy/policy_lock.sql" . }}
 --{{/*
+\ir policy/policy_sets.sql
+--*/}}
+--{{"\n"}}{{ template "policy/policy_sets.sql" . }}
+--{{/*
 \ir ratelimit/rules.sql
 --*/}}
 --{{"\n"}}{{ template "ratelimit/rules.sql" . }}

@@ -5,6 +5,7 @@ package postgres
 import (
 	"fmt"
 	"net/url"
+	"regexp"
 	"strings"
 
 	"github.com/jackc/pgx/v5"
@@ -87,3 +88,41 @@ func parseURL(dsn string) (*url.URL, error) {
 func quote(s string) string {
 	return "'" + strings.NewReplacer(`\`, `\\`, `'`, `\'`).Replace(s) + "'"
 }
+
+// keyword is one key = value of a connection string in the keyword form.
+var keyword = regexp.MustCompile(`\s*(\w+)\s*=\s*('(?:\\.|[^'\\])*'|(?:\\.|[^\s'\\])*)`)
+
+// SplitPassword returns dsn without its password, and the password: the arguments of a process can be read by others
+// on the machine, its environment (PGPASSWORD) cannot.
+func SplitPassword(dsn string) (rest, password string, err error) {
+	u, err := parseURL(dsn)
+	if err != nil {
+		return "", "", err
+	}
+	if u == nil {
+		rest = keyword.ReplaceAllStringFunc(dsn, func(pair string) string {
+			m := keyword.FindStringSubmatch(pair)
+			if m[1] != "password" {
+				return pair
+			}
+			password = escaped.ReplaceAllString(strings.TrimSuffix(strings.TrimPrefix(m[2], "'"), "'"), "$1")
+			return ""
+		})
+		return rest, password, nil
+	}
+	q := u.Query()
+	if q.Has("password") {
+		password = q.Get("password")
+		q.Del("password")
+		u.RawQuery = q.Encode()
+	}
+	if u.User != nil {
+		if p, has := u.User.Password(); has {
+			password = p
+			u.User = url.User(u.User.Username())
+		}
+	}
+	return u.String(), password, nil
+}
+
+var escaped = regexp.MustCompile(`\\(.)`)

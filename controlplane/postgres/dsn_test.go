@@ -72,3 +72,23 @@ func TestErrorsHideTheConnectionString(t *testing.T) {
 		t.Error(d)
 	}
 }
+
+func TestSplitPassword(t *testing.T) {
+	t.Parallel()
+	for _, c := range [][3]string{
+		{"postgres://ann:se%40cret@db:5432/app?sslmode=require", "postgres://ann@db:5432/app?sslmode=require", "se@cret"},
+		{"postgres://ann@db/app", "postgres://ann@db/app", ""},
+		{"postgresql://db/app?password=secret&user=ann", "postgresql://db/app?user=ann", "secret"},
+		{"host=db password=secret dbname=app", "host=db dbname=app", "secret"},
+		{`host=db password = 'se \'c\\ret' dbname='password=x'`, `host=db dbname='password=x'`, `se 'c\ret`},
+		{"", "", ""},
+	} {
+		rest, password, err := postgres.SplitPassword(c[0])
+		if err != nil || rest != c[1] || password != c[2] {
+			t.Errorf("%s: %q, %q, %v", c[0], rest, password, err)
+		}
+	}
+	if _, _, err := postgres.SplitPassword("postgres://ann:secret@[/app"); err == nil || strings.Contains(err.Error(), "secret") {
+		t.Errorf("%v", err)
+	}
+}

@@ -1,0 +1,91 @@
+package policy
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"testing/fstest"
+	"time"
+)
+
+func TestReadFiles(t *testing.T) {
+	t.Parallel()
+	dir := fstest.MapFS{}
+	for _, name := range []string{"b.sql", "a.sql", "sub/c.sql", "tests/t.sql", "sub/test/t.sql", ".hidden/h.sql", ".h.sql", "readme.md", "policies.lock"} {
+		dir[name] = &fstest.MapFile{Data: []byte("\ufeff" + name)}
+	}
+	files, err := ReadFiles(dir)
+	if want := []File{{"a.sql", "a.sql"}, {"b.sql", "b.sql"}, {"sub/c.sql", "sub/c.sql"}}; err != nil || !slices.Equal(files, want) {
+		t.Errorf("%v, %v; want %v", files, err, want)
+	}
+	if _, err := ReadFiles(fstest.MapFS{"readme.md": &fstest.MapFile{}}); err == nil {
+		t.Error("an empty directory would take away all rules")
+	}
+	if _, err := ReadFiles(os.DirFS("/nonexistent")); err == nil {
+		t.Error("no directory, no error")
+	}
+}
+
+func TestWatch(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	write := func(text string) {
+		if err := os.WriteFile(filepath.Join(dir, "a.sql"), []byte(text), 0o600); err != nil {
+			t.Error(err)
+		}
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	var seen []string
+	Watch(ctx, os.DirFS(dir), func(files []File, err error) {
+		switch {
+		case err != nil:
+			seen = append(seen, "error")
+			write("one")
+		case files[0].Text == "one":
+			seen = append(seen, "one")
+			write("two")
+		default:
+			seen = append(seen, files[0].Text)
+			cancel()
+		}
+	})
+	if got := strings.Join(seen, " "); got != "error one two" {
+		t.Errorf("saw %s", got)
+	}
+}
+
+func TestLockFile(t *testing.T) {
+	t.Parallel()
+	b := newBed(t)
+	name := filepath.Join(t.TempDir(), LockFile)
+	if _, err := Drift(t.Context(), b.owner, name); err == nil || !strings.Contains(err.Error(), "fluxbase policy lock") {
+		t.Errorf("no lock file: %v", err)
+	}
+	for range 2 { // a new one, and one in the place of another
+		text, err := Lock(t.Context(), b.owner)
+		if err == nil {
+			err = WriteLock(name, text)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if drift, err := Drift(t.Context(), b.owner, name); err != nil || len(drift) != 0 {
+		t.Errorf("%v, %v", drift, err)
+	}
+	b.exec(t, `grant select on public.notes to anon`)
+	if drift, err := Drift(t.Context(), b.owner, name); err != nil || len(drift) != 1 || drift[0].String() != "+ table public.notes: grant select to anon" {
+		t.Errorf("%v, %v", drift, err)
+	}
+	findings, err := Check(t.Context(), b.owner)
+	if err != nil || len(findings) == 0 || findings[0].Code != "rls_disabled" {
+		t.Errorf("%v, %v", findings, err)
+	}
+	if left, _ := filepath.Glob(filepath.Join(filepath.Dir(name), ".*")); len(left) != 0 {
+		t.Errorf("left behind: %v", left)
+	}
+}

@@ -1,0 +1,273 @@
+package policy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+)
+
+const notes = `-- Notes of users.
+select auth.enable_rls('public.notes');
+grant select, insert on public.notes to authenticated;
+create policy owner on public.notes to authenticated using (user_id = (select auth.current_user_id()));
+`
+
+var notesChanges = []string{
+	"+ policy owner on public.notes: permissive for all to authenticated using (user_id = ...",
+	"+ policy service_role_all on public.notes: permissive for all to service_role using true with check true",
+	"+ table public.notes: grant insert to authenticated",
+	"+ table public.notes: grant select to authenticated",
+	"- table public.notes: row security off, owner ...",
+	"+ table public.notes: row security on, forced, owner ...",
+}
+
+func TestPlanChangesNothing(t *testing.T) {
+	t.Parallel()
+	b := newBed(t)
+	before := b.facts(t, "")
+	want(t, "plan", b.plan(t, notes), notesChanges...)
+	if after := b.facts(t, ""); after != before {
+		t.Errorf("a plan changed\n%s\nto\n%s", before, after)
+	}
+	result, err := Plan(t.Context(), b.owner, file(notes), quick)
+	if err != nil || result.Locked != 1 {
+		t.Errorf("%+v, %v: want one locked table", result, err)
+	}
+}
+
+func TestApplyTakesAwayWhatTheFilesMade(t *testing.T) {
+	t.Parallel()
+	b := newBed(t)
+	b.exec(t, `create policy by_hand on public.notes for select to anon using (false); grant update on public.notes to authenticated;
+		create function public.by_hand() returns integer language sql return 1`)
+	const helper = `create or replace function public.mine(p uuid) returns boolean language sql stable return p = (select auth.current_user_id());
+		revoke all on function public.mine(uuid) from public; grant execute on function public.mine(uuid) to authenticated;
+		create or replace function public.by_hand() returns integer language sql return 2;
+		grant update, delete on public.notes to authenticated; grant update (title) on public.tasks to authenticated;
+		grant usage on schema public to service_role; alter default privileges in schema public grant select on tables to service_role;
+		create policy mine on public.notes for update to authenticated using (public.mine(user_id));`
+	b.apply(t, notes+helper)
+	want(t, "again", b.apply(t, notes+helper))
+	want(t, "only a part", b.apply(t, notes),
+		"- column public.tasks.title: grant update to authenticated",
+		"- default privileges of fluxbase_test_installer in schema public on tables: grant select to service_role",
+		"- function public.mine(p uuid): grant execute to authenticated",
+		"- policy mine on public.notes: ...",
+		"- schema public: grant usage to service_role",
+		"- table public.notes: grant delete to authenticated",
+		"- function public.mine(p uuid): security invoker, ...")
+	want(t, "other order, and one changed", b.apply(t, strings.Replace(notes, "select, insert", "insert", 1)),
+		"- table public.notes: grant select to authenticated")
+	// Row security stays on: a table that loses its rules is closed, not open.
+	want(t, "nothing of it", b.apply(t, `select 1`),
+		"- policy owner on public.notes: ...", "- policy service_role_all on public.notes: ...", "- table public.notes: grant insert to authenticated")
+	for _, fact := range []string{"policy by_hand on public.notes", "table public.notes: grant update to authenticated", "table public.notes: row security on, forced"} {
+		if b.facts(t, fact) == "" {
+			t.Errorf("what others made is gone: %s", fact)
+		}
+	}
+	b.exec(t, `select public.by_hand()`)
+	want(t, "by hand", b.facts(t, "public.by_hand()"), "function public.by_hand(): grant execute to public")
+}
+
+func TestSetsAreApart(t *testing.T) {
+	t.Parallel()
+	b := newBed(t)
+	b.apply(t, notes)
+	other := quick
+	other.Set = "other"
+	const tasks = `create policy tasks on public.tasks to anon using (true);`
+	want(t, "other set", b.changes(t, Apply, file(tasks), other), "+ policy tasks on public.tasks: permissive for all to anon using true")
+	want(t, "first set", b.plan(t, notes))
+	want(t, "emptied", b.changes(t, Apply, file(`select 1`), other), "- policy tasks on public.tasks: ...")
+	want(t, "first set", b.plan(t, notes))
+}
+
+func TestAppliedByHandComesBack(t *testing.T) {
+	t.Parallel()
+	b := newBed(t)
+	b.apply(t, notes)
+	b.exec(t, `drop policy owner on public.notes; alter table public.notes no force row level security; grant truncate on public.notes to anon`)
+	want(t, "drift", b.plan(t, notes), "+ policy owner on public.notes: ...", "- table public.notes: grant truncate to anon",
+		"+ table public.notes: row security on, forced, owner ...", "- table public.notes: row security on, owner ...")
+	b.apply(t, notes)
+	want(t, "repaired", b.plan(t, notes))
+	// What was made by hand becomes the files' when they make it anew.
+	b.exec(t, `create policy hand on public.tasks to anon using (false)`)
+	b.apply(t, notes+`drop policy if exists hand on public.tasks; create policy hand on public.tasks to anon using (false);`)
+	want(t, "adopted", b.plan(t, notes), "- policy hand on public.tasks: ...")
+}
+
+// A list over varchar prints differently after a dump and restore.
+func TestPlanAfterARestore(t *testing.T) {
+	t.Parallel()
+	b := newBed(t)
+	const text = `create policy list on public.tasks to authenticated using (title in ('a', 'b'));`
+	b.apply(t, text)
+	b.exec(t, `do $$ declare v text := pg_get_expr(polqual, polrelid) from pg_policy where polname = 'list'; begin
+		drop policy list on public.tasks; execute format('create policy list on public.tasks to authenticated using (%s)', v); end $$`)
+	want(t, "after a restore", b.plan(t, text))
+}
+
+func TestTemplatesInFiles(t *testing.T) {
+	t.Parallel()
+	b := newBed(t)
+	const text = `select auth.protect('public.notes', 'owner'); select auth.protect('public.tasks', 'tenant');`
+	got := b.apply(t, text)
+	for _, fact := range []string{"+ policy protect_owner on public.notes", "+ policy protect_members on public.tasks", "+ view public.titles: runs as its caller",
+		"+ column public.notes.user_id: default ", "+ index public.notes_user_id_idx: "} {
+		if !strings.Contains(got, fact) {
+			t.Errorf("no %q in\n%s", fact, got)
+		}
+	}
+	want(t, "again", b.apply(t, text))
+}
+
+func TestFilesThatDoMore(t *testing.T) {
+	t.Parallel()
+	b := newBed(t)
+	b.exec(t, `insert into public.tasks values (1, null, 'x'); create procedure public.ends() language plpgsql as 'begin commit; end'`)
+	before := b.facts(t, "")
+	for _, c := range []struct{ name, text, want string }{
+		{"commit", notes + "commit;", "a.sql: EXECUTE of transaction commands is not implemented (0A000)\nhint: policy files run in one transaction"},
+		{"rollback", "rollback; " + notes, "one transaction"},
+		{"begin", "begin; " + notes, "one transaction"},
+		{"savepoint", "savepoint a; " + notes, "one transaction"},
+		{"procedure", notes + "call public.ends();", "one transaction"},
+		{"table", notes + "create table public.more ();", "+ table public.more"},
+		{"dropped table", "drop table public.notes;", "- table public.notes"},
+		{"column", "alter table public.notes add more text;", "+ column public.notes.more: text"},
+		{"type", "alter table public.notes alter body type varchar;", "column public.notes.body"},
+		{"not null", "alter table public.tasks alter title set not null;", "title: character varying not null"},
+		{"view", "create view public.v as select 1;", "+ view public.v"},
+		{"rows", "insert into public.notes values (1);", "rows of public.notes"},
+		{"rows by a block", "do $$ begin update public.tasks set title = 'y'; end $$;", "rows of public.tasks"},
+		{"truncate", "truncate public.tasks;", "+ table public.tasks: p, file"},
+		{"our settings", "select auth.set_setting('password_min_length', '8');", "rows of auth.settings"},
+		{"our users", "select auth.create_user('eve@example.com', 'a long enough passphrase');", "rows of auth.users"},
+		{"trigger", "create trigger t before insert on public.notes execute function suppress_redundant_updates_trigger();", "triggers"},
+		{"schema", "create schema more;", "+ schema more"},
+		{"temporary", "create temporary table x ();", "types"},
+		{"constraint", "alter table public.notes add constraint c check (id > 0);", "constraints"},
+		{"meta-command", `\set x 1` + "\n" + notes, "commands of psql"},
+		{"concurrently", "create index concurrently on public.notes (body);", "belongs to a migration"},
+		{"syntax", "select 1;\n\n  creat policy;", "a.sql:3: syntax error"},
+		{"unknown column", "select 1;\ncreate policy p on public.notes\n to anon using (nothing);", `a.sql: column "nothing" does not exist (42703)`},
+		{"theirs", "select 1;\ncreate policy p on public.notes to anon; create policy p on public.notes to anon;", "drop policy if exists"},
+	} {
+		_, err := Apply(t.Context(), b.owner, file(c.text), quick)
+		if err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: %v, want %q", c.name, err, c.want)
+		}
+		if after := b.facts(t, ""); after != before {
+			t.Fatalf("%s changed the database:\n%s", c.name, after)
+		}
+	}
+	var rows int
+	if err := b.owner.QueryRow(t.Context(), `select count(*)::int from public.tasks`).Scan(&rows); err != nil || rows != 1 {
+		t.Errorf("%d rows, %v", rows, err)
+	}
+	var fe *FileError
+	if _, err := Plan(t.Context(), b.owner, file("select 1/0"), quick); !errors.As(err, &fe) || fe.Err.Code != "22012" {
+		t.Errorf("division: %v", err)
+	}
+}
+
+// A function of the files that a policy of others calls keeps the files from losing it.
+func TestFunctionInUse(t *testing.T) {
+	t.Parallel()
+	b := newBed(t)
+	b.apply(t, `create or replace function public.yes() returns boolean language sql return true;`)
+	b.exec(t, `create policy theirs on public.tasks to anon using (public.yes())`)
+	_, err := Apply(t.Context(), b.owner, file(`select 1`), quick)
+	if err == nil || !strings.Contains(err.Error(), "public.yes() is in the files no longer and is still in use") {
+		t.Errorf("%v", err)
+	}
+}
+
+func TestWaitingIsBounded(t *testing.T) {
+	t.Parallel()
+	b := newBed(t)
+	other := b.db.Conn(t, "superuser")
+	if _, err := other.Exec(t.Context(), `begin; select * from public.notes`); err != nil {
+		t.Fatal(err)
+	}
+	o := Options{Set: "default", LockTimeout: 50 * time.Millisecond, Retries: 1}
+	tries := 0
+	o.Retrying = func(error) { tries++ }
+	if _, err := Apply(t.Context(), b.owner, file(notes), o); err == nil || !strings.Contains(err.Error(), "gave up after 2 attempts, a table is in use") || tries != 1 {
+		t.Errorf("%v after %d more tries", err, tries)
+	}
+	o.Retries = 10
+	o.Retrying = func(error) {
+		if _, err := other.Exec(t.Context(), `rollback`); err != nil {
+			t.Error(err)
+		}
+	}
+	if got := b.changes(t, Apply, file(notes), o); !strings.Contains(got, "+ policy owner") {
+		t.Errorf("after the reader had gone:\n%s", got)
+	}
+}
+
+func TestApplyIsRecorded(t *testing.T) {
+	t.Parallel()
+	b := newBed(t)
+	b.apply(t, notes)
+	b.apply(t, notes)
+	b.plan(t, `select 1`)
+	super := b.db.Conn(t, "superuser")
+	var rows int
+	var who, details string
+	err := super.QueryRow(t.Context(), `select count(*)::int, min(db_user), min(details::text) from audit.log where action = 'policies.apply'`).Scan(&rows, &who, &details)
+	if err != nil || rows != 1 || who != "fluxbase_test_installer" || !strings.Contains(details, "+ policy owner on public.notes") {
+		t.Errorf("%d rows by %s: %s, %v", rows, who, details, err)
+	}
+}
+
+// A login that inherits nothing, and one that is no administrator.
+func TestWhoMayApply(t *testing.T) {
+	t.Parallel()
+	b := newBed(t)
+	super := b.db.Conn(t, "superuser")
+	for _, role := range []string{"none", "member"} {
+		name := fmt.Sprintf("policy_%s_%d", role, os.Getpid())
+		for _, sql := range []string{`create role ` + name + ` noinherit`, `grant create on schema public to ` + name} {
+			if _, err := super.Exec(t.Context(), sql); err != nil {
+				t.Fatal(err)
+			}
+		}
+		t.Cleanup(func() {
+			ctx := context.Background() // that of the test has ended
+			conn, err := pgx.Connect(ctx, b.db.URL("superuser"))
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			defer conn.Close(ctx) //nolint:errcheck // nothing was left open
+			if _, err := conn.Exec(ctx, `drop owned by `+name+`; drop role `+name); err != nil {
+				t.Error(err)
+			}
+		})
+		if role == "member" {
+			if _, err := super.Exec(t.Context(), `grant fluxbase_admin to `+name); err != nil {
+				t.Fatal(err)
+			}
+		}
+		conn := b.db.Conn(t, name)
+		if _, err := conn.Exec(t.Context(), `create table public.of_`+role+` (id bigint)`); err != nil {
+			t.Fatal(err)
+		}
+		_, err := Apply(t.Context(), conn, file(`create policy p on public.of_`+role+` to anon using (false)`), Options{Set: role, LockTimeout: time.Second})
+		if role == "none" && (err == nil || !strings.Contains(err.Error(), "fluxbase_admin")) {
+			t.Errorf("%s: %v", role, err)
+		} else if role == "member" && err != nil {
+			t.Errorf("%s: %v", role, err)
+		}
+	}
+}

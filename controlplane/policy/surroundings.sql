@@ -1,0 +1,29 @@
+-- What lies beside policies, grants and flags: with shown, files may change it and a plan shows it; else they may not.
+with application as materialized (
+  select n.oid, quote_ident(n.nspname) as name from pg_catalog.pg_namespace n
+  where n.nspname not in ('information_schema') and n.nspname !~ '^pg_(catalog|toast|temp_|toast_temp_)'),
+relation as materialized (
+  select c.oid, s.name || '.' || quote_ident(c.relname) as name, c.relkind, c.relpersistence::text, c.relfilenode
+  from pg_catalog.pg_class c join application s on s.oid = c.relnamespace)
+select true as shown, format('function %s.%I(%s): security invoker, %s, body %s', s.name, p.proname, pg_catalog.pg_get_function_identity_arguments(p.oid),
+         coalesce((select string_agg(c, '; ' order by c collate "C") from unnest(p.proconfig) c), 'no settings'),
+         encode(sha256(convert_to(concat(p.provolatile, p.proparallel, p.proisstrict, coalesce(pg_catalog.pg_get_function_sqlbody(p.oid), p.prosrc)), 'UTF8')), 'hex')) as fact
+from pg_catalog.pg_proc p join application s on s.oid = p.pronamespace where not p.prosecdef and p.prokind in ('f', 'p', 'w')
+union all
+select true, format('column %s.%I: default %s', r.name, a.attname, pg_catalog.pg_get_expr(d.adbin, d.adrelid))
+from pg_catalog.pg_attrdef d join relation r on r.oid = d.adrelid
+join pg_catalog.pg_attribute a on a.attrelid = d.adrelid and a.attnum = d.adnum where a.attgenerated = ''
+union all
+select true, format('index %s: %s', r.name, pg_catalog.pg_get_indexdef(r.oid))
+from relation r where r.relkind in ('i', 'I') and not exists (select from pg_catalog.pg_constraint k where k.conindid = r.oid)
+union all
+select false, format('%s %s%s', case r.relkind when 'S' then 'sequence' when 'v' then 'view' when 'm' then 'materialized view' when 'c' then 'type' when 'f' then 'foreign table' else 'table' end,
+         r.name, case r.relkind when 'v' then ': ' || md5(pg_catalog.pg_get_viewdef(r.oid)) when 'r' then format(': %s, file %s', r.relpersistence, r.relfilenode) else '' end)
+from relation r where r.relkind in ('r', 'p', 'v', 'm', 'f', 'S', 'c')
+union all
+select false, format('column %s.%I: %s%s%s%s', r.name, a.attname, pg_catalog.format_type(a.atttypid, a.atttypmod),
+         case when a.attnotnull then ' not null' else '' end, ' identity ' || nullif(a.attidentity::text, ''), ' generated ' || nullif(a.attgenerated::text, ''))
+from pg_catalog.pg_attribute a join relation r on r.oid = a.attrelid
+where r.relkind in ('r', 'p', 'f') and a.attnum > 0 and not a.attisdropped
+union all
+select false, 'schema ' || s.name from application s
