@@ -14,7 +14,7 @@ import (
 var (
 	requestHeaders = []string{"accept", "accept-profile", "apikey", "authorization", "content-profile", "content-type", "prefer",
 		"range", "range-unit", "x-api-key", "x-client-info", "x-retry-count", "x-supabase-api-version"}
-	answerHeaders = []string{"content-location", "content-range", "location", "preference-applied", "ratelimit-limit",
+	answerHeaders = []string{"content-location", "content-profile", "content-range", "location", "preference-applied", "ratelimit-limit",
 		"ratelimit-remaining", "ratelimit-reset", "retry-after", "www-authenticate", "x-request-id", "x-supabase-api-version"}
 	corsMethods = "GET, HEAD, POST, PUT, PATCH, DELETE"
 )

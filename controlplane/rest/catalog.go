@@ -26,6 +26,7 @@ type Relation struct {
 	Schema      string
 	Name        string
 	Kind        string // pg_class.relkind
+	Events      int    // what can be written: the bits of pg_relation_is_updatable
 	SQL         string // "schema"."name", quoted by PostgreSQL where needed
 	Columns     []Column
 	Ident       string // "name", quoted by PostgreSQL where needed

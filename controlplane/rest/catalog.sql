@@ -47,6 +47,7 @@ select pg_catalog.json_build_object(
       'sql', pg_catalog.quote_ident(r.nspname) || '.' || pg_catalog.quote_ident(r.relname),
       'ident', pg_catalog.quote_ident(r.relname),
       'kind', r.relkind,
+      'events', pg_catalog.pg_relation_is_updatable(r.oid::pg_catalog.regclass, true),
       'columns', (
         select coalesce(pg_catalog.json_agg(pg_catalog.json_build_object(
           'name', a.attname,

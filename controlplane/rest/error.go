@@ -254,7 +254,7 @@ func errProfile(schema string, exposed []string) *Error {
 }
 
 // tableMethods are the methods that a table takes.
-const tableMethods = "GET, HEAD, POST, PATCH, PUT, DELETE"
+const tableMethods = "OPTIONS, GET, HEAD, POST, PATCH, PUT, DELETE"
 
 // errMethod reports an HTTP method that a table does not take.
 func errMethod(method string) *Error {

@@ -68,6 +68,10 @@ func (h *Handler) ServeRPC(w http.ResponseWriter, r *http.Request, name string) 
 // a slow client must not hold a connection, and an error after the row still gets its own status.
 func (h *Handler) serve(w http.ResponseWriter, r *http.Request, target Target, name string) {
 	caller := h.Caller(r)
+	if r.Method == http.MethodOptions {
+		h.options(w, r, caller, target, name)
+		return
+	}
 	body, refusal := h.readBody(w, r)
 	if refusal != nil {
 		h.fail(w, r, caller, refusal)
@@ -89,6 +93,9 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request, target Target, n
 	if refusal := a.check(plan); refusal != nil {
 		h.fail(w, r, caller, refusal)
 		return
+	}
+	if plan.action == Read {
+		w.Header().Set("Content-Location", contentLocation(name, r.URL.RawQuery))
 	}
 	h.logDropped(r.Context(), caller, a.write(w, plan))
 }
@@ -115,11 +122,9 @@ func (h *Handler) readBody(w http.ResponseWriter, r *http.Request) ([]byte, *Err
 // run plans the request and runs its statement. When a name is unknown, to us or to PostgreSQL, it
 // asks for a newer catalog and, if there is one, tries once more: PostgreSQL has undone the first try.
 func (h *Handler) run(ctx context.Context, caller gateway.Caller, request *Request, a *answer) (*Plan, error) {
-	catalog := h.Cache.Current()
-	if catalog == nil {
-		if catalog = h.Cache.Refresh(ctx, nil); catalog == nil {
-			return nil, errNoCatalog()
-		}
+	catalog, err := h.catalog(ctx)
+	if err != nil {
+		return nil, err
 	}
 	plan, err := h.try(ctx, caller, catalog, request, a)
 	if err != nil && mayBeStale(err) {
@@ -128,6 +133,18 @@ func (h *Handler) run(ctx context.Context, caller gateway.Caller, request *Reque
 		}
 	}
 	return plan, err
+}
+
+// catalog returns the current catalog, loading the first one when there is none yet.
+func (h *Handler) catalog(ctx context.Context) (*Catalog, error) {
+	catalog := h.Cache.Current()
+	if catalog == nil {
+		catalog = h.Cache.Refresh(ctx, nil)
+	}
+	if catalog == nil {
+		return nil, errNoCatalog()
+	}
+	return catalog, nil
 }
 
 // try plans the request against one catalog and runs its statement.

@@ -89,6 +89,7 @@ type catalogDocument struct {
 		SQL         string           `json:"sql"`
 		Ident       string           `json:"ident"`
 		Kind        string           `json:"kind"`
+		Events      int              `json:"events"`
 		Columns     []columnDocument `json:"columns"`
 		PrimaryKey  []string         `json:"primary_key"`
 		UniqueKeys  [][]string       `json:"unique_keys"`
@@ -160,7 +161,7 @@ func NewCatalog(schemas []string, document []byte) (*Catalog, error) {
 	}
 	represent := domains(doc.Representations)
 	for _, d := range doc.Relations {
-		r := &Relation{Schema: d.Schema, Name: d.Name, Kind: d.Kind, SQL: d.SQL, Ident: d.Ident,
+		r := &Relation{Schema: d.Schema, Name: d.Name, Kind: d.Kind, Events: d.Events, SQL: d.SQL, Ident: d.Ident,
 			Columns: columns(d.Columns, represent), PrimaryKey: d.PrimaryKey, UniqueKeys: d.UniqueKeys}
 		for _, k := range d.ForeignKeys {
 			r.ForeignKeys = append(r.ForeignKeys, ForeignKey(k))

@@ -51,7 +51,7 @@ func (r *Request) method(method string, target Target) *Error {
 	if target == Function {
 		r.Action = Call
 		if !r.Get && method != http.MethodPost {
-			return errCallMethod(method, "", "GET, HEAD, POST")
+			return errCallMethod(method, "", "OPTIONS, GET, HEAD, POST")
 		}
 		return nil
 	}

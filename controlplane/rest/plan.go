@@ -4,6 +4,7 @@ package rest
 // client's strings are values, which become bind arguments.
 type Plan struct {
 	action   Action
+	profile  string // the schema, when several are exposed
 	head     bool
 	relation *Relation // of everything but a call
 	media    Media
@@ -115,6 +116,9 @@ func (c *Catalog) Plan(r *Request) (*Plan, *Error) {
 		p.prefer.Timezone = ""
 	}
 	p.volatile = c.dynamicSQL
+	if len(c.Schemas) > 1 {
+		p.profile = schema
+	}
 	resolver := resolver{catalog: c, schema: schema, maxRows: r.MaxRows, writes: r.Action != Read && r.Action != Call}
 	scope := scope{resolver: &resolver, root: true, name: r.Name}
 	if r.Action == Call {

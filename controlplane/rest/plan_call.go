@@ -38,7 +38,7 @@ func (c *Catalog) call(p *Plan, schema string, r *Request) *Error {
 		if r.Head {
 			method = http.MethodHead
 		}
-		return errCallMethod(method, "the function may write; use POST", "POST")
+		return errCallMethod(method, "the function may write; use POST", "OPTIONS, POST")
 	}
 	p.routine = f
 	if p.whole {

@@ -118,6 +118,9 @@ func (a *answer) write(w http.ResponseWriter, p *Plan) (dropped []string) {
 	}
 	if hasBody {
 		header.Set("Content-Type", p.media.contentType())
+		if p.profile != "" {
+			header.Set("Content-Profile", p.profile)
+		}
 	}
 	dropped = addOwn(header, a.own)
 	if !hasBody || p.head {

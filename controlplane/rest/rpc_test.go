@@ -67,7 +67,7 @@ func TestCallReadOnly(t *testing.T) {
 		}
 	}
 	for _, method := range []string{"GET", "HEAD"} {
-		if w := f.do(t, method, "/rpc/rename?task=1&name=x", ""); w.Code != 405 || w.Header().Get("Allow") != "POST" {
+		if w := f.do(t, method, "/rpc/rename?task=1&name=x", ""); w.Code != 405 || w.Header().Get("Allow") != "OPTIONS, POST" {
 			t.Errorf("%s: %d %s", method, w.Code, w.Body)
 		}
 	}
