@@ -53,8 +53,13 @@ type Config struct {
 	Settings func() Settings                          // as they are now
 	Origin   func(echo.Context) Origin
 	Version  string // of this program, for health
-	Sealer   Sealer // nil: there is no key, so no second factor is enrolled or checked
-	Clock    func() time.Time
+	CSRF     CSRF
+	// CrossSite reports that another site may be behind a request; [guard.Guard.CrossSite] does.
+	CrossSite func(*http.Request) bool
+	// LimitRefresh counts a refresh of a session in cookies, and refuses one too many.
+	LimitRefresh func(echo.Context) error
+	Sealer       Sealer // nil: there is no key, so no second factor is enrolled or checked
+	Clock        func() time.Time
 }
 
 // Violation is a broken rule of the password policy.
@@ -83,6 +88,7 @@ func (h *Handler) Mount(r Router, middleware ...echo.MiddlewareFunc) {
 	r.Add(http.MethodPost, "/login", h.Login, middleware...)
 	r.Add(http.MethodPost, "/refresh", h.RefreshSession, middleware...)
 	r.Add(http.MethodPost, "/logout", h.Logout, middleware...)
+	r.Add(http.MethodGet, "/csrf", h.CSRFToken, middleware...)
 	r.Add(http.MethodGet, "/user", h.User, middleware...)
 	r.Add(http.MethodPut, "/user", h.UpdateUser, middleware...)
 	r.Add(http.MethodGet, "/sessions", h.Sessions, middleware...)
@@ -119,11 +125,14 @@ type tokenResponse struct {
 	User         json.RawMessage `json:"user"`
 }
 
-// sendSession signs the access token of a session and answers with it. The refresh token is made from session and
+// sendSession signs the access token of a session and answers with it, or in cookies where these were asked for. The refresh token is made from session and
 // generation, so the answer to a repeated refresh is the child that exists already.
 func (h *Handler) sendSession(c echo.Context, s *session) error {
 	if s == nil {
 		return errors.New("the answer of an entry point has no session")
+	}
+	if cookiesOf(c).answer {
+		return h.sendCookies(c, s)
 	}
 	lifetime := h.Settings().AccessTokenLifetime
 	access, expiresAt, err := h.sign(s, lifetime)
@@ -149,6 +158,11 @@ func (h *Handler) sign(s *session, lifetime time.Duration) (text string, expires
 	if !errors.Is(err, token.ErrTooLarge) {
 		return text, expiresAt, err
 	}
+	return h.signShort(s, lifetime)
+}
+
+// signShort is sign without user_metadata.
+func (h *Handler) signShort(s *session, lifetime time.Duration) (text string, expiresAt int64, err error) {
 	var claims map[string]json.RawMessage
 	if err := json.Unmarshal(s.Claims, &claims); err != nil {
 		return "", 0, fmt.Errorf("claims of the session: %w", err)

@@ -100,15 +100,27 @@ func (h *Handler) RefreshSession(c echo.Context) error {
 	if given == "" {
 		return badRequest("validation_failed", "refresh_token required")
 	}
-	session, generation, hash, err := h.Refresh.Parse(given)
-	if err != nil {
-		return errRefreshNotFound // not one of ours: no need to ask
-	}
-	_, childHash := h.Refresh.Mint(session, generation+1)
-	a, err := h.call(c, h.Origin(c).anonymous(), sqlRefresh,
-		uuidArg(session), intArg(generation), byteaArg(hash[:]), byteaArg(childHash[:]), uuidArg(uuid.New()))
+	s, err := h.refresh(c, given)
 	if err != nil {
 		return err
 	}
-	return h.sendSession(c, a.Session)
+	return h.sendSession(c, s)
+}
+
+// refresh exchanges a refresh token; [Handler.RefreshSession] is its route.
+func (h *Handler) refresh(c echo.Context, given string) (*session, error) {
+	id, generation, hash, err := h.Refresh.Parse(given)
+	if err != nil {
+		return nil, errRefreshNotFound // not one of ours: no need to ask
+	}
+	_, childHash := h.Refresh.Mint(id, generation+1)
+	a, err := h.call(c, h.Origin(c).anonymous(), sqlRefresh,
+		uuidArg(id), intArg(generation), byteaArg(hash[:]), byteaArg(childHash[:]), uuidArg(uuid.New()))
+	switch {
+	case err != nil:
+		return nil, err
+	case a.Session == nil:
+		return nil, errors.New("the answer of refresh has no session")
+	}
+	return a.Session, nil
 }

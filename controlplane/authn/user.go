@@ -26,6 +26,9 @@ func (h *Handler) Logout(c echo.Context) error {
 	if _, err := h.call(c, caller, sqlLogout, []byte(scope), timeArg(access.ExpiresAt)); err != nil {
 		return err
 	}
+	if cookiesOf(c).answer && scope != "others" {
+		clearCookies(c)
+	}
 	return c.NoContent(http.StatusNoContent)
 }
 

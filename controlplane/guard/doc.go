@@ -5,6 +5,7 @@
 //   - [Guard.Handler] puts the same protective headers on every answer that is ours, errors included. Only what
 //     net/http answers by itself to a request that it cannot read has none.
 //   - Other origins are let in by an exact list; a page whose origin is "null" never is.
+//   - [Guard.CrossSite] is true of every request that a page of another site could have made a browser send.
 //   - No fact about a client comes from the client: [Proxies.Client] believes a header only when a listed proxy sent it.
 //   - [Certificate] serves the new files as soon as they are whole, and the old ones until then.
 //

@@ -33,6 +33,7 @@ type Options struct {
 type Guard struct {
 	headers headerSet
 	cors    *cors
+	sites   crossSite
 	proxies Proxies
 	maxURL  int
 	refuse  func(w http.ResponseWriter, r *http.Request, why *Refusal)
@@ -43,6 +44,7 @@ func New(o Options) *Guard {
 	return &Guard{
 		headers: protective(o.Server),
 		cors:    newCORS(o.Server.CORS),
+		sites:   newCrossSite(o.Server),
 		proxies: Proxies{o.Server.TrustedProxies, o.Server.AddressHeader},
 		maxURL:  int(o.Server.MaxURLBytes),
 		refuse:  o.Refuse,

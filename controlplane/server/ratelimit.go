@@ -117,6 +117,21 @@ func (s *Server) limitAuth(next echo.HandlerFunc) echo.HandlerFunc {
 	}
 }
 
+// limitRefresh counts the refresh of a session in cookies as if the browser had asked for it.
+func (s *Server) limitRefresh(c echo.Context) error {
+	if !s.config.RateLimiting.Enabled {
+		return nil
+	}
+	d, err := s.limiter.Check(c.Request().Context(), http.MethodPost, authPrefixes[0]+"/refresh", s.anonymous(c))
+	switch {
+	case err != nil:
+		return err
+	case d.Refused:
+		return errTooMany(d.Reset)
+	}
+	return nil
+}
+
 // authRoute is the route of a request, by what it does: the path token is two of them.
 func authRoute(c echo.Context) string {
 	path := canonical(c.Path())

@@ -27,12 +27,12 @@ func (s *Server) routes() http.Handler {
 	e.Use(s.observe)
 
 	for _, prefix := range authPrefixes {
-		s.auth.Mount(e.Group(prefix), s.limitAuth, withRequestID)
+		s.auth.Mount(e.Group(prefix), s.auth.Cookies, s.limitAuth, withRequestID)
 		e.GET(prefix+"/.well-known/jwks.json", s.jwks)
 	}
 	for _, prefix := range dataPrefixes {
-		e.Match(dataMethods, prefix+"/:name", s.serveTable)
-		e.Match(dataMethods, prefix+"/rpc/:name", s.serveFunction)
+		e.Match(dataMethods, prefix+"/:name", s.serveTable, s.auth.Cookies)
+		e.Match(dataMethods, prefix+"/rpc/:name", s.serveFunction, s.auth.Cookies)
 	}
 	e.GET("/healthz", s.health)
 	e.GET("/readyz", s.readyz)

@@ -117,6 +117,7 @@ func (s *Server) open(ctx context.Context, o Options) (err error) {
 	if err != nil {
 		return err
 	}
+	s.guard = guard.New(guard.Options{Server: s.config.Server, Refuse: s.refuseRequest})
 	s.limiter = guard.NewLimiter(s.gateway, s.clock, s.log)
 	if s.hasher, err = password.New(password.Options{}); err != nil {
 		return err
@@ -139,7 +140,6 @@ func (s *Server) open(ctx context.Context, o Options) (err error) {
 	if err := s.openLimits(ctx); err != nil {
 		return err
 	}
-	s.guard = guard.New(guard.Options{Server: s.config.Server, Refuse: s.refuseRequest})
 	s.handler = s.routes()
 	return nil
 }
@@ -187,19 +187,26 @@ func (s *Server) openAuth(ctx context.Context, version string) error {
 	if err != nil {
 		return err
 	}
+	csrf, err := token.NewCSRF(secret)
+	if err != nil {
+		return err
+	}
 	s.gate = authn.NewGate(ringVerifier{verifier, s.keys}, s.gateway, s.clock)
 	s.auth = authn.New(authn.Config{
-		Gate:     s.gate,
-		Entries:  s.gateway,
-		Signer:   signer,
-		Refresh:  refresh,
-		Hasher:   s.hasher,
-		Policy:   func(password, email string) []authn.Violation { return s.settings.Load().violations(password, email) },
-		Settings: func() authn.Settings { return s.settings.Load().auth },
-		Origin:   s.origin,
-		Version:  version,
-		Sealer:   sealer,
-		Clock:    s.clock,
+		Gate:         s.gate,
+		Entries:      s.gateway,
+		Signer:       signer,
+		Refresh:      refresh,
+		Hasher:       s.hasher,
+		Policy:       func(password, email string) []authn.Violation { return s.settings.Load().violations(password, email) },
+		Settings:     func() authn.Settings { return s.settings.Load().auth },
+		Origin:       s.origin,
+		Version:      version,
+		CSRF:         csrf,
+		CrossSite:    s.guard.CrossSite,
+		LimitRefresh: s.limitRefresh,
+		Sealer:       sealer,
+		Clock:        s.clock,
 	})
 	return nil
 }
