@@ -32,7 +32,7 @@ func run(ctx context.Context, args []string) int {
 	}
 	root.AddCommand(
 		newDevCommand(), newServeCommand(), newConfigCommand(),
-		newPreflightCommand(), newMigrateCommand(), newKeysCommand(), newPolicyCommand(), newUninstallCommand())
+		newPreflightCommand(), newMigrateCommand(), newKeysCommand(), newPolicyCommand(), newPsqlCommand(), newUninstallCommand())
 	root.SetArgs(args)
 	err := root.ExecuteContext(ctx)
 	var code exitError

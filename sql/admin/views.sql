@@ -81,3 +81,26 @@ create or replace view auth.admin_settings with (security_invoker = true) as
 revoke all on auth.admin_settings from public;
 grant select on auth.admin_settings to fluxbase_admin;
 comment on view auth.admin_settings is 'Every setting with its effective value, bounds (intervals in seconds) and where the value came from.';
+
+-- What was refused: logins, second factors, tokens used again.  Everything that happened is audit.log, for auditors.
+create or replace function auth.denied_rows()
+returns setof jsonb language plpgsql stable security definer set search_path = pg_catalog, pg_temp
+as $$
+begin
+  return query
+    select jsonb_build_object('occurred_at', l.occurred_at, 'action', l.action, 'user_id', coalesce(l.subject_id, l.user_id), 'email', u.email,
+      'ip', l.ip, 'db_user', l.db_user, 'details', l.details)
+    from audit.log l left join auth.users u on u.id = coalesce(l.subject_id, l.user_id)
+    where l.occurred_at > now() - interval '7 days' and l.outcome = 'denied' order by l.id desc;
+end $$;
+revoke all on function auth.denied_rows() from public;
+grant execute on function auth.denied_rows() to fluxbase_admin;
+comment on function auth.denied_rows() is 'What was denied in the last seven days, as JSON; read it through auth.admin_denied.';
+
+create or replace view auth.admin_denied with (security_invoker = true) as
+  select (j ->> 'occurred_at')::timestamptz as occurred_at, j ->> 'action' as action, (j ->> 'user_id')::uuid as user_id, j ->> 'email' as email,
+         (j ->> 'ip')::inet as ip, j ->> 'db_user' as db_user, j -> 'details' as details
+  from auth.denied_rows() j;
+revoke all on auth.admin_denied from public;
+grant select on auth.admin_denied to fluxbase_admin;
+comment on view auth.admin_denied is 'What was denied in the last seven days, newest first.';

@@ -1,0 +1,60 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/wayli-app/fluxbase/controlplane/postgres/pgtest"
+)
+
+// Every macro of the startup file runs, and shows what it is for.
+func TestPsqlCommand(t *testing.T) {
+	dir := t.TempDir()
+	own := filepath.Join(dir, "own's psqlrc")
+	if err := os.WriteFile(own, []byte(`\set mine 'select 42 as mine;'`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("PSQLRC", own)
+	t.Setenv("TMPDIR", dir)
+	db := pgtest.Database(t)
+	super := db.Conn(t, "superuser")
+	if _, err := super.Exec(t.Context(), `
+		select auth.create_user('ann@example.com', 'a long enough passphrase');
+		insert into auth.sessions (user_id, expires_at, ip) select id, now() + interval '1 day', '192.0.2.7' from auth.users;
+		set role fluxbase_owner; select audit.record('login', 'denied', id) from auth.users; reset role;
+		create table public.t (id bigint, user_id uuid); select auth.protect('public.t', 'owner');
+		insert into ratelimit.counters select id, 'ip:192.0.2.9', now(), 3, 1 from ratelimit.rules where name = 'login'`); err != nil {
+		t.Fatal(err)
+	}
+	do := func(role, input string, code int, want ...string) {
+		t.Helper()
+		cmd := newPsqlCommand()
+		cmd.SetIn(strings.NewReader(input))
+		out, got := outcome(t, cmd, "--database="+db.URL(role), "--", "-At", "-v", "ON_ERROR_STOP=1")
+		if got != code {
+			t.Errorf("%s: exit status %d, want %d", input, got, code)
+		}
+		for _, w := range want {
+			if !regexp.MustCompile(w).MatchString(out) {
+				t.Errorf("%s: no %s in\n%s", input, w, out)
+			}
+		}
+	}
+	do("installer", ":users", 0, `(?m)^ann@example.com\|`)
+	do("installer", ":sessions", 0, `ann@example.com\|.*192.0.2.7`)
+	do("installer", ":denied", 0, `\|login\|ann@example.com\|`)
+	do("installer", ":policies", 0, `public.t\|protect_owner\|permissive\|all\|`)
+	do("installer", ":locks", 0, `^$`)
+	do("installer", ":limits", 0, `login\|ip:192.0.2.9\|3\|`)
+	do("installer", ":mine", 0, `^42\n$`)
+	do("installer", ":audit", 0, `\|login\|denied\|`)
+	for _, macro := range []string{":users", ":sessions", ":denied", ":limits", ":audit"} {
+		do("fluxbase_server", macro, 3, `^$`)
+	}
+	if left, _ := filepath.Glob(filepath.Join(dir, "fluxbase-psqlrc-*")); len(left) != 0 {
+		t.Errorf("left behind: %v", left)
+	}
+}

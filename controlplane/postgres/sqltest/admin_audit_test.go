@@ -1,0 +1,157 @@
+package sqltest
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/wayli-app/fluxbase/controlplane/postgres/pgtest"
+)
+
+// administration is one call of each function that a member of fluxbase_admin may call to change something, in an order
+// in which they succeed. {name} stands for what a lookup finds when its call comes.
+var administration = []string{
+	`select auth.create_user('new@example.com', 'a long enough passphrase', p_confirmed => false)`,
+	`select auth.confirm_user('new@example.com')`,
+	`select auth.set_password('new@example.com', 'another long passphrase')`,
+	`select auth.ban_user('new@example.com', now() + interval '1 day', 'test')`,
+	`select auth.unban_user('new@example.com')`,
+	`select auth.unlock_user('new@example.com')`,
+	`select auth.revoke_session('{session}')`,
+	`select auth.revoke_user('bob@example.com')`,
+	`select auth.create_organization('org', 'Org', 'ann@example.com')`,
+	`select auth.update_organization('org', p_name => 'Other')`,
+	`select auth.add_member('org', 'bob@example.com')`,
+	`select auth.set_member_role('org', 'bob@example.com', 'admin')`,
+	`select auth.transfer_ownership('org', 'ann@example.com', 'bob@example.com')`,
+	`select auth.remove_member('org', 'ann@example.com')`,
+	`select auth.invite_member('org', 'guest@example.com')`,
+	`select auth.revoke_invitation('{invitation}')`,
+	`select auth.create_role('editor', 'organization')`,
+	`select auth.create_permission('pages.edit')`,
+	`select auth.grant_permission('editor', 'pages.edit')`,
+	`select auth.revoke_permission('editor', 'pages.edit')`,
+	`select auth.drop_permission('pages.edit')`,
+	`select auth.drop_role('editor')`,
+	`select auth.grant_role('ann@example.com', 'system_admin')`,
+	`select auth.revoke_role('ann@example.com', 'system_admin')`,
+	`select auth.delete_organization('org')`,
+	`select auth.create_api_key('anon', 'web')`,
+	`select auth.rotate_api_key('{key}')`,
+	`select auth.revoke_api_key('{key}')`,
+	`select auth.set_setting('password_min_length', '14')`,
+	`select auth.rotate_context_key()`,
+	`select auth.rotate_signing_key(p_algorithm => 'ES256')`,
+	`select auth.revoke_signing_key('{signing_key}')`,
+	`select auth.end_flow('{flow}')`,
+	`select auth.add_signup_rule('allow_domain', 'example.com')`,
+	`select auth.remove_signup_rule({signup_rule})`,
+	`select auth.generate_recovery_codes('cara@example.com', 'test')`,
+	`select auth.cancel_mfa_challenges('cara@example.com')`,
+	`select auth.remove_mfa_factor('{factor}', 'test')`,
+	`select auth.reset_mfa('cara@example.com', 'test')`,
+	`select auth.enforce_mfa()`,
+	`select auth.sign_context('ann@example.com', 'aal1', null)`,
+	`select auth.login_as('ann@example.com')`,
+	`select auth.row_by_key('public.t', '{"id": 1}')`,
+	`select auth.explain_access('ann@example.com', 'public.t', 'select', '{"id": 1}')`,
+	`select auth.explain_as('ann@example.com', 'select 1')`,
+	`select auth.who_can('public.t', 'select', '{"id": 1}')`,
+	`select auth.test_isolation('public.t', 'user_id', 'ann@example.com', 'bob@example.com')`,
+	`select auth.save_policy_set('default', '{}', '{}')`,
+	`select ratelimit.set_rule('r', 'ip', 10, '1 minute')`,
+	`select ratelimit.drop_rule('r')`,
+	`select ratelimit.reset(p_subject => 'ip:192.0.2.1')`,
+	`select auth.delete_user('new@example.com')`,
+}
+
+// excused functions change nothing that anybody is answerable for.
+var excused = map[string]string{
+	"audit.drop_expired_partitions": "housekeeping: what the setting says; a dropped month is recorded when there is one",
+	"audit.ensure_partitions":       "housekeeping: makes empty partitions",
+	"auth.housekeeping":             "housekeeping, by servers all day long",
+	"auth.access_report":            "looks with a context that auth.sign_context signed, which is recorded",
+	"auth.policy_drift":             "looks at the catalog",
+	"auth.policy_reparse":           "undoes what it does",
+	"fluxbase.reload":               "tells servers to look again",
+	"auth.test_run":                 "undoes what it does",
+}
+
+// Whoever administers in psql leaves a row with the login that did it, whatever role the session has taken on.
+func TestAdministrationIsRecorded(t *testing.T) {
+	t.Parallel()
+	db := pgtest.Database(t)
+	super := db.Conn(t, "superuser")
+	login := fmt.Sprintf("dba_%d", os.Getpid())
+	exec(t, super, `create role `+login+` login noinherit password 'dba' in role fluxbase_admin`)
+	t.Cleanup(func() {
+		ctx := context.Background() // that of the test has ended
+		if conn, err := pgx.Connect(ctx, db.URL("superuser")); err != nil {
+			t.Error(err)
+		} else if _, err := conn.Exec(ctx, `drop role `+login); err != nil {
+			t.Error(err)
+		} else {
+			_ = conn.Close(ctx)
+		}
+	})
+	config, err := pgx.ParseConfig(db.URL("installer"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	config.User, config.Password = login, "dba"
+	dba, err := pgx.ConnectConfig(t.Context(), config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = dba.Close(context.Background()) })
+	exec(t, dba, `set role fluxbase_admin`)
+
+	for _, email := range []string{"ann@example.com", "bob@example.com", "cara@example.com"} {
+		newUser(t, super, email)
+	}
+	exec(t, super, `create table public.t (id bigint primary key, user_id uuid); grant select on public.t to service_role, authenticated;
+		insert into public.t values (1, null);
+		insert into auth.mfa_factors (id, user_id, factor_type, status, secret)
+		select gen_random_uuid(), id, 'totp', 'verified', 'v1.' || repeat('0', 16) || '.' || repeat('A', 54) from auth.users where email = 'cara@example.com'`)
+	lookups := map[string]string{
+		"session":     `insert into auth.sessions (user_id, expires_at) select id, now() + interval '1 day' from auth.users where email = 'bob@example.com' returning id::text`,
+		"invitation":  `select id::text from auth.organization_invitations`,
+		"key":         `select id::text from auth.api_keys where revoked_at is null and expires_at is null`,
+		"signing_key": `select id::text from auth.signing_keys where published_at is null`,
+		"flow":        `insert into auth.flow_states (purpose, code_challenge, expires_at) values ('test', repeat('a', 43), now() + interval '1 hour') returning id::text`,
+		"signup_rule": `select max(id)::text from auth.signup_rules`,
+		"factor":      `select id::text from auth.mfa_factors`,
+	}
+	called := map[string]bool{}
+	placeholder := regexp.MustCompile(`\{([a-z_]+)\}`)
+	for _, call := range administration {
+		call = placeholder.ReplaceAllStringFunc(call, func(name string) string {
+			return one[string](t, super, lookups[strings.Trim(name, "{}")])
+		})
+		before := one[int64](t, super, `select coalesce(max(id), 0) from audit.log`)
+		if _, err := dba.Exec(t.Context(), `begin; `+call+`; commit`); err != nil {
+			t.Errorf("%s: %v", call, err)
+			exec(t, dba, `rollback`)
+			continue
+		}
+		exec(t, dba, `set role fluxbase_admin`)
+		called[strings.TrimPrefix(call[:strings.Index(call, "(")], "select ")] = true
+		if by := lines(t, super, `select distinct db_user from audit.log where id > $1`, before); len(by) != 1 || by[0] != login {
+			t.Errorf("%s: recorded by %v, want %s", call, by, login)
+		}
+	}
+	for _, name := range lines(t, super, `
+		select distinct p.oid::regproc::text from pg_proc p
+		where p.pronamespace in ('auth'::regnamespace, 'audit'::regnamespace, 'ratelimit'::regnamespace, 'fluxbase'::regnamespace)
+		  and p.provolatile = 'v' and has_function_privilege('fluxbase_admin', p.oid, 'execute')
+		  and not has_function_privilege('anon', p.oid, 'execute') order by 1`) {
+		if !called[name] && excused[name] == "" && !strings.HasPrefix(name, "auth.test_") {
+			t.Errorf("%s is an administrator's, and nothing here shows that it is recorded", name)
+		}
+	}
+}
