@@ -167,6 +167,7 @@ type REST struct {
 	ErrorDetail      ErrorDetail
 	Aggregates       bool // clients may use aggregate functions
 	TxEnd            string
+	OpenAPIMode      string
 	StatementTimeout time.Duration // 0 = the default of the login
 }
 

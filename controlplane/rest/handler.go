@@ -29,13 +29,14 @@ type Config struct {
 	Refused func(http.ResponseWriter, *http.Request, *pgconn.PgError)
 	Limits  Limits // zero fields mean DefaultLimits
 	Detail  Detail // empty means DetailMessage
+	OpenAPI OpenAPIMode
 	Logger  *slog.Logger
 }
 
 // Handler serves tables and functions. It is safe for concurrent use.
 type Handler struct{ Config }
 
-// New returns a handler; every field of the configuration but Limits and Detail is required.
+// New returns a handler; every field of the configuration but Limits, Detail and OpenAPI is required.
 func New(c Config) (*Handler, error) {
 	if c.Gateway == nil || c.Cache == nil || c.Caller == nil || c.Refused == nil || c.Logger == nil {
 		return nil, errors.New("rest: incomplete configuration")
@@ -46,6 +47,9 @@ func New(c Config) (*Handler, error) {
 	case DetailFull, DetailMessage, DetailCode:
 	default:
 		return nil, errors.New("rest: unknown level of error detail " + strconv.Quote(string(c.Detail)))
+	}
+	if !c.OpenAPI.valid() {
+		return nil, errors.New("rest: unknown mode of OpenAPI " + strconv.Quote(string(c.OpenAPI)))
 	}
 	if !c.Limits.TxEnd.valid() {
 		return nil, errors.New("rest: unknown end of transactions " + strconv.Quote(string(c.Limits.TxEnd)))

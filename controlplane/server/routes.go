@@ -31,6 +31,8 @@ func (s *Server) routes() http.Handler {
 		e.GET(prefix+"/.well-known/jwks.json", s.jwks)
 	}
 	for _, prefix := range dataPrefixes {
+		e.Match(dataMethods, prefix, s.serveRoot(prefix), s.auth.Cookies)
+		e.Match(dataMethods, prefix+"/", s.serveRoot(prefix), s.auth.Cookies)
 		e.Match(dataMethods, prefix+"/:name", s.serveTable, s.auth.Cookies)
 		e.Match(dataMethods, prefix+"/rpc/:name", s.serveFunction, s.auth.Cookies)
 	}
@@ -48,23 +50,35 @@ func (s *Server) serveFunction(c echo.Context) error {
 	return s.serveData(c, s.data.ServeRPC)
 }
 
+// serveRoot serves the description of the data API.
+func (s *Server) serveRoot(prefix string) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		return s.serveCaller(c, prefix+"/", func(w http.ResponseWriter, r *http.Request) { s.data.ServeRoot(w, r, prefix) })
+	}
+}
+
 func (s *Server) serveData(c echo.Context, serve func(w http.ResponseWriter, r *http.Request, name string)) error {
 	prefix := strings.TrimSuffix(c.Path(), ":name")
 	name, ok := lastSegment(c.Request().URL, prefix)
 	if !ok {
 		return errNotFound
 	}
+	return s.serveCaller(c, prefix+name, func(w http.ResponseWriter, r *http.Request) { serve(w, r, name) })
+}
+
+// serveCaller serves a data request once it is known who asks and that the limits allow it.
+func (s *Server) serveCaller(c echo.Context, path string, serve http.HandlerFunc) error {
 	caller, err := s.gate.Caller(c.Request(), s.origin(c))
 	if err != nil {
-		if limited := s.limit(c, canonical(prefix)+name, s.anonymous(c)); limited != nil {
+		if limited := s.limit(c, canonical(path), s.anonymous(c)); limited != nil {
 			return limited
 		}
 		return err
 	}
-	if err := s.limit(c, canonical(prefix)+name, caller); err != nil {
+	if err := s.limit(c, canonical(path), caller); err != nil {
 		return err
 	}
-	serve(c.Response(), withCaller(c.Request(), &caller), name)
+	serve(c.Response(), withCaller(c.Request(), &caller))
 	return nil
 }
 

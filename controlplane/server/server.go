@@ -226,6 +226,7 @@ func (s *Server) openData(ctx context.Context) (err error) {
 		Refused: s.refused,
 		Limits:  rest.Limits{Body: s.config.Server.MaxBodyBytes, Rows: r.MaxRows, Aggregates: r.Aggregates, TxEnd: rest.TxEnd(r.TxEnd)},
 		Detail:  rest.Detail(r.ErrorDetail),
+		OpenAPI: rest.OpenAPIMode(r.OpenAPIMode),
 		Logger:  s.log,
 	})
 	return err
