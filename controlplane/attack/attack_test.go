@@ -12,8 +12,8 @@ import (
 )
 
 // plainContext is the identity helper without its signature: what settings alone would be worth.
-const plainContext = `create or replace function auth.verified_context() returns jsonb language plpgsql stable as
-	$$ begin return nullif(current_setting('fluxbase.context', true), '')::jsonb; end $$`
+const plainContext = `create or replace function auth.verified_context_text() returns text language plpgsql stable as
+	$$ begin return nullif(current_setting('fluxbase.context', true), ''); end $$`
 
 const victimSecret = "secret of victim@example.com"
 
@@ -68,7 +68,7 @@ var attacks = []struct {
 			return fmt.Sprintf(`select set_config('fluxbase.context', %s, true), set_config('fluxbase.context_mac', %s, true), %s`,
 				quote(forged), quote(s.sign(forged)), nested(`select body from public.notes`))
 		},
-		weaken: `do $$ begin execute replace(pg_get_functiondef('auth.verified_context'::regproc), '> 60', '> 600'); end $$`,
+		weaken: `do $$ begin execute replace(pg_get_functiondef('auth.verified_context_text'::regproc), '<= 60', '<= 600'); end $$`,
 	},
 	{
 		name: "another user's claims",
@@ -209,7 +209,7 @@ var leftovers = []struct {
 	{"statement_timeout", `select set_config('statement_timeout', '1', false)`, `select current_setting('statement_timeout')`, "", "reset all;"},
 	{"row_security", `select set_config('row_security', 'off', false)`, `select current_setting('row_security')`, "on", "reset all;"},
 	{"a setting that a policy may read", `select set_config('app.tenant', 'mallory', false)`, `select coalesce(current_setting('app.tenant', true), '')`, "", "reset all;"},
-	{"an advisory lock", `select pg_advisory_lock(42)`, `select count(*) from pg_locks where locktype = 'advisory' and pid = pg_backend_pid()`, "0", "pg_advisory_unlock_all(),"},
+	{"an advisory lock", `select pg_advisory_lock(42)`, `select count(*) from pg_locks where locktype = 'advisory' and pid = pg_backend_pid()`, "0", " or pg_advisory_unlock_all() is null"},
 	{"a temporary type named like ours", `select public.command('create domain pg_temp.uuid as text'), public.command('create temp table notes as select 1 as id')`,
 		`select count(*) from pg_class where relnamespace = pg_my_temp_schema()`, "0", "discard temp;"},
 }

@@ -11,8 +11,11 @@ import (
 // violation returns what an error of the statement means: the refusal of its number of rows when it is the
 // one that builder.number raises, else the error as it is.
 func (p *Plan) violation(err error) error {
+	if err == nil || !p.media.Object && p.prefer.MaxAffected == nil && p.action != Put {
+		return err
+	}
 	var pg *pgconn.PgError
-	if !errors.As(err, &pg) || pg.Code != "22P02" || !p.media.Object && p.prefer.MaxAffected == nil && p.action != Put {
+	if !errors.As(err, &pg) || pg.Code != "22P02" {
 		return err
 	}
 	_, text, found := strings.Cut(pg.Message, wrongNumber)

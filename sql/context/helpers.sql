@@ -1,18 +1,19 @@
 -- What policies ask.  Signatures never change.  Tables: none here; organizations and roles are in context/membership.sql.
+-- The user's id is cut out of the text ([1,"id",...), which is worth 3 us a request beside reading it as jsonb.
 -- The bodies are bound expressions: PostgreSQL inlines them, and no search_path reaches them.
 -- Executable by everybody: they tell a caller about the own request and nothing else, and a policy whose helper
 -- is not executable would end in an error instead of no rows.
 
 create or replace function auth.current_user_id()
 returns uuid language sql stable parallel safe security invoker
-return (auth.verified_context() ->> 1)::uuid;
+return nullif(split_part(split_part(auth.verified_context_text(), ',', 2), '"', 2), '')::uuid;
 revoke all on function auth.current_user_id() from public;
 grant execute on function auth.current_user_id() to public;
 comment on function auth.current_user_id() is 'Id of the signed-in user, null for nobody. In policies: (select auth.current_user_id()).';
 
 create or replace function auth.uid()
 returns uuid language sql stable parallel safe security invoker
-return (auth.verified_context() ->> 1)::uuid;
+return nullif(split_part(split_part(auth.verified_context_text(), ',', 2), '"', 2), '')::uuid;
 revoke all on function auth.uid() from public;
 grant execute on function auth.uid() to public;
 comment on function auth.uid() is 'Short name of auth.current_user_id().';

@@ -100,13 +100,15 @@ create or replace function fluxbase.begin_request(
   p_read_only boolean, p_statement_timeout integer)
 returns void language plpgsql volatile security invoker set search_path = pg_catalog, pg_temp
 as $$
+declare
+  v_set text[];
 begin
   reset all;
   if pg_my_temp_schema() <> 0 then -- asking costs nothing, discarding does
     discard temp;
   end if;
   discard sequences; -- lastval() and currval()
-  if p_context is null or p_context_mac is null
+  if p_context is null or p_context_mac is null or pg_advisory_unlock_all() is null -- it never is
      or not fluxbase.check_request(p_session_id => p_session_id, p_jti => p_jti, p_api_key_id => p_api_key_id, p_context => p_context) then
     raise exception using errcode = 'ZF400', message = 'request context is missing';
   end if;
@@ -116,12 +118,12 @@ begin
   if p_statement_timeout is not null then
     perform set_config('statement_timeout', p_statement_timeout::text, true);
   end if;
-  perform pg_advisory_unlock_all(),
-          set_config('fluxbase.context', p_context, true),
-          set_config('fluxbase.context_mac', p_context_mac, true),
-          set_config('request.jwt.claims', coalesce(p_claims, ''), true),
-          set_config('transaction_read_only', case when p_read_only then 'on' else 'off' end, true),
-          set_config('role', p_role, true);
+  v_set := array[ -- one expression; a query would start the executor
+    set_config('fluxbase.context', p_context, true),
+    set_config('fluxbase.context_mac', p_context_mac, true),
+    set_config('request.jwt.claims', coalesce(p_claims, ''), true),
+    set_config('transaction_read_only', case when p_read_only then 'on' else 'off' end, true),
+    set_config('role', p_role, true)];
 end $$;
 revoke all on function fluxbase.begin_request(text, uuid, uuid, uuid, text, text, text, boolean, integer) from public;
 grant execute on function fluxbase.begin_request(text, uuid, uuid, uuid, text, text, text, boolean, integer) to fluxbase_api, fluxbase_service;
@@ -132,15 +134,18 @@ create or replace function fluxbase.begin_entry(
   p_session_id uuid, p_jti uuid, p_api_key_id uuid, p_context text, p_context_mac text, p_claims text)
 returns void language plpgsql volatile security invoker set search_path = pg_catalog, pg_temp
 as $$
+declare
+  v_set text[];
 begin
   reset all;
   if p_context is null or p_context_mac is null
      or not fluxbase.check_request(p_session_id => p_session_id, p_jti => p_jti, p_api_key_id => p_api_key_id, p_context => p_context) then
     raise exception using errcode = 'ZF400', message = 'request context is missing';
   end if;
-  perform set_config('fluxbase.context', p_context, true),
-          set_config('fluxbase.context_mac', p_context_mac, true),
-          set_config('request.jwt.claims', coalesce(p_claims, ''), true);
+  v_set := array[
+    set_config('fluxbase.context', p_context, true),
+    set_config('fluxbase.context_mac', p_context_mac, true),
+    set_config('request.jwt.claims', coalesce(p_claims, ''), true)];
 end $$;
 revoke all on function fluxbase.begin_entry(uuid, uuid, uuid, text, text, text) from public;
 grant execute on function fluxbase.begin_entry(uuid, uuid, uuid, text, text, text) to fluxbase_server;
@@ -151,15 +156,18 @@ create or replace function fluxbase.begin_pending_entry(
   p_session_id uuid, p_jti uuid, p_api_key_id uuid, p_context text, p_context_mac text, p_claims text)
 returns void language plpgsql volatile security invoker set search_path = pg_catalog, pg_temp
 as $$
+declare
+  v_set text[];
 begin
   reset all;
   if p_context is null or p_context_mac is null
      or not fluxbase.check_pending_request(p_session_id => p_session_id, p_jti => p_jti, p_api_key_id => p_api_key_id, p_context => p_context) then
     raise exception using errcode = 'ZF400', message = 'request context is missing';
   end if;
-  perform set_config('fluxbase.context', p_context, true),
-          set_config('fluxbase.context_mac', p_context_mac, true),
-          set_config('request.jwt.claims', coalesce(p_claims, ''), true);
+  v_set := array[
+    set_config('fluxbase.context', p_context, true),
+    set_config('fluxbase.context_mac', p_context_mac, true),
+    set_config('request.jwt.claims', coalesce(p_claims, ''), true)];
 end $$;
 revoke all on function fluxbase.begin_pending_entry(uuid, uuid, uuid, text, text, text) from public;
 grant execute on function fluxbase.begin_pending_entry(uuid, uuid, uuid, text, text, text) to fluxbase_server;

@@ -82,7 +82,7 @@ var defects = map[string]defect{
 	"foreign_key_without_tenant": {closedSQL + `alter table t add parent bigint constraint t_parent_fk references t (id); create policy p on t to authenticated using (org_id = (select auth.current_org_id()))`, []string{`constraint t_parent_fk on public.t: it refers to public.t without org_id`},
 		closedSQL + `alter table t add unique (org_id, id), add parent bigint, add foreign key (org_id, parent) references t (org_id, id); create policy p on t to authenticated using (org_id = (select auth.current_org_id()))`},
 	"user_reference_without_key": {closedSQL + `alter table t add author uuid; create policy p on t to authenticated using (author = (select auth.uid()))`, []string{`public.t: author is compared`}, closedSQL + `create policy p on t to authenticated using (user_id = (select auth.uid()))`},
-	"context_not_verified":       {`@sql/context/plain.sql`, []string{`function auth.verified_context()`}, `select`},
+	"context_not_verified":       {`@sql/context/plain.sql`, []string{`function auth.verified_context_text()`}, `select`},
 	// PostgreSQL itself grants it, so here the sound database is the changed one.
 	"temporary_for_public": {`select`, []string{`database `}, `do $$ begin execute format('revoke temporary on database %I from public', current_database()); end $$`},
 }

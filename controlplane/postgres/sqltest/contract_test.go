@@ -155,7 +155,7 @@ func TestContract(t *testing.T) {
 		{"the public may execute what is listed and nothing else", `
 			select p.oid::regprocedure::text` + functions + ` and has_function_privilege('public', p.oid, 'execute')
 			  and format('%s.%s', n.nspname, p.proname) not in (
-			    'auth.verified_context', 'auth.current_user_id', 'auth.uid', 'auth.session_id', 'auth.current_org_id', 'auth.aal', 'auth.role',
+			    'auth.verified_context', 'auth.verified_context_text', 'auth.current_user_id', 'auth.uid', 'auth.session_id', 'auth.current_org_id', 'auth.aal', 'auth.role',
 			    'auth.current_user_role', 'auth.is_authenticated', 'auth.jwt', 'auth.email', 'auth.org_ids', 'auth.has_org_role',
 			    -- what owners of tables call, and policies of auth.protect()
 			    'auth.require_application_table', 'auth.protect', 'auth.unprotect', 'auth.has_scope', 'auth.org_ids_with_role',

@@ -51,8 +51,8 @@ func TestLogoutNeedsAScope(t *testing.T) {
 	super, admin := db.Conn(t, "superuser"), db.Conn(t, "fluxbase_admin")
 	ann := newUser(t, admin, "ann@example.com")
 	session := newSession(t, super, ann)
-	exec(t, super, `create or replace function auth.verified_context() returns jsonb language sql stable
-		return jsonb_build_array(1, (select s.user_id from auth.sessions s), (select s.id from auth.sessions s))`)
+	exec(t, super, `create or replace function auth.verified_context_text() returns text language sql stable
+		return jsonb_build_array(1, (select s.user_id from auth.sessions s), (select s.id from auth.sessions s))::text`)
 	for _, scope := range []any{nil, "", "Global", "everywhere"} {
 		if got := one[string](t, super, `select fluxbase.logout(p_scope => $1, p_token_expires_at => now() + interval '1 minute') ->> 'status'`, scope); got != "validation_failed" {
 			t.Errorf("scope %v: %s", scope, got)
