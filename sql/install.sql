@@ -88,6 +88,30 @@ set local lock_timeout = '5s';
 --*/}}
 --{{"\n"}}{{ template "users/create.sql" . }}
 --{{/*
+\ir mail/render.sql
+--*/}}
+--{{"\n"}}{{ template "mail/render.sql" . }}
+--{{/*
+\ir mail/defaults.sql
+--*/}}
+--{{"\n"}}{{ template "mail/defaults.sql" . }}
+--{{/*
+\ir mail/templates.sql
+--*/}}
+--{{"\n"}}{{ template "mail/templates.sql" . }}
+--{{/*
+\ir mail/tokens.sql
+--*/}}
+--{{"\n"}}{{ template "mail/tokens.sql" . }}
+--{{/*
+\ir mail/outbox.sql
+--*/}}
+--{{"\n"}}{{ template "mail/outbox.sql" . }}
+--{{/*
+\ir mail/flows.sql
+--*/}}
+--{{"\n"}}{{ template "mail/flows.sql" . }}
+--{{/*
 \ir users/bans.sql
 --*/}}
 --{{"\n"}}{{ template "users/bans.sql" . }}

@@ -48,6 +48,7 @@ func (r *resolver) derive() {
 	r.deriveURLs()
 	r.checkEncryptionKeys()
 	r.checkTLS()
+	r.checkMail()
 }
 
 // checkTLS makes sure that what is said about TLS fits together.
@@ -76,6 +77,38 @@ func (r *resolver) checkTLS() {
 	if tls.HSTSPreload && (!tls.HSTSIncludeSubdomains || tls.HSTSMaxAge < 365*24*time.Hour) {
 		r.refuse(prefix+"hsts_preload", "needs server.tls.hsts_include_subdomains, and server.tls.hsts_max_age of a year or more", "")
 	}
+}
+
+// checkMail makes sure that mails can go out and that what is in them leads somewhere.
+func (r *resolver) checkMail() {
+	if !r.valid("mail.host", "mail.from", "mail.user", "mail.password", "mail.tls", "server.public_url", "auth.site_url") {
+		return
+	}
+	m := r.config.Mail
+	if m.Host == "" {
+		return
+	}
+	for _, needed := range []struct{ key, value, hint string }{
+		{"mail.from", m.From, "for example: Acme <no-reply@example.com>"},
+		{"server.public_url", r.config.Server.PublicURL, "links in mails begin with it; for example: https://api.example.com"},
+		{"auth.site_url", r.config.Auth.SiteURL, "links in mails lead there; for example: https://app.example.com"},
+	} {
+		if needed.value == "" {
+			r.refuse(needed.key, "is missing, and mail.host is set", needed.hint)
+		}
+	}
+	if (m.User == "") != m.Password.IsZero() {
+		r.refuse("mail.password", "and mail.user belong together", "")
+	}
+	if m.TLS == MailPlain && m.User != "" && !isLoopbackHost(m.Host) {
+		r.refuse("mail.tls", "is none, and mail.password would go over the network", "starttls or tls")
+	}
+}
+
+// isLoopbackHost says that a host is this machine, by name or by address.
+func isLoopbackHost(host string) bool {
+	address := net.ParseIP(host)
+	return host == "localhost" || address != nil && address.IsLoopback()
 }
 
 // checkEncryptionKeys refuses what can only be a slip in a change of keys, or one secret for two purposes.

@@ -22,6 +22,7 @@ type Config struct {
 	Database     Database
 	Auth         Auth
 	REST         REST
+	Mail         Mail
 	RateLimiting RateLimiting
 	Logging      Logging
 	Monitoring   Monitoring
@@ -169,6 +170,35 @@ type REST struct {
 	TxEnd            string
 	OpenAPIMode      string
 	StatementTimeout time.Duration // 0 = the default of the login
+}
+
+// MailTLSMode is how the connection to the SMTP server is encrypted.
+type MailTLSMode string
+
+const (
+	MailStartTLS MailTLSMode = "starttls"
+	MailTLS      MailTLSMode = "tls"
+	MailPlain    MailTLSMode = "none"
+)
+
+// MailLinks is what opening a mailed link does.
+type MailLinks string
+
+const (
+	ConfirmPage MailLinks = "confirm_page" // shows a page whose button uses the link
+	DirectLinks MailLinks = "direct"       // uses the link
+)
+
+// Mail is how mails go out; without Host they don't.
+type Mail struct {
+	Host     string
+	Port     int
+	TLS      MailTLSMode
+	User     string
+	Password Secret
+	From     string
+	Timeout  time.Duration
+	Links    MailLinks
 }
 
 // RateLimiting is the volume limits of the HTTP server; a limit of 0 is none.

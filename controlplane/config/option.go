@@ -19,6 +19,7 @@ type option struct {
 	Option
 	shape   shape
 	setting string // key of the database's settings that the option writes, if any
+	always  bool   // and also when its value is a default
 	assign  func(c *Config, in input) []fault
 	show    func(c *Config) string
 	hides   func(c *Config) bool // the value as shown lacks a part that is secret
@@ -53,6 +54,9 @@ func inDevelopment(text string) mark { return func(o *option) { o.DevelopmentDef
 
 // setting says that the option, when it is named, writes this setting of the database.
 func setting(key string) mark { return func(o *option) { o.setting = key } }
+
+// always says that it does so also with a value that is a default or derived: the database has none of its own.
+func always(o *option) { o.always = true }
 
 // entry makes a row: where the value goes, of what kind it is, its default and what it does.
 func entry[T any](key string, k kind[T], target func(*Config) *T, byDefault, description string, marks ...mark) option {

@@ -30,7 +30,7 @@ func options() []option {
 			"Strictness as a whole. `development` changes the defaults that say so below and lets a database password be the name of its user."),
 	}
 	for _, section := range [][]option{
-		serverOptions(), tlsOptions(), corsOptions(), headerOptions(), databaseOptions(), authOptions(), restOptions(), rateLimitingOptions(), loggingOptions(), monitoringOptions(),
+		serverOptions(), tlsOptions(), corsOptions(), headerOptions(), databaseOptions(), authOptions(), restOptions(), mailOptions(), rateLimitingOptions(), loggingOptions(), monitoringOptions(),
 	} {
 		table = append(table, section...)
 	}
@@ -46,7 +46,7 @@ func serverOptions() []option {
 		entry("server.port", integer(1, 65535), func(c *Config) *int { return &c.Server.Port }, "",
 			"The port alone; the host stays that of `server.listen`. It may not contradict a port set there."),
 		entry("server.public_url", publicURL(), func(c *Config) *string { return &c.Server.PublicURL }, "",
-			"Where clients reach the server, `https://api.example.com`: the beginning of links to it that are mailed or given to providers. In development that of `server.listen`."),
+			"Where clients reach the server, `https://api.example.com`: the beginning of links to it that are mailed or given to providers. In development that of `server.listen`.", setting("public_url"), always),
 		entry("server.shutdown_timeout", duration(time.Second, time.Hour), func(c *Config) *time.Duration { return &c.Server.ShutdownTimeout }, "25s",
 			"How long requests in flight may take to finish after a signal to stop."),
 		entry("server.read_timeout", durationOrNone(time.Second, day), func(c *Config) *time.Duration { return &c.Server.ReadTimeout }, "30s",
@@ -101,7 +101,7 @@ func authOptions() []option {
 			"The key before, while it is being replaced: what it has encrypted stays readable and is encrypted anew when it is used.", secret),
 		entry("auth.site_url", siteURL(), func(c *Config) *string { return &c.Auth.SiteURL }, "",
 			"Your application: where browsers go after a sign-in or from a mailed link when nobody says where. Every page of it may be named as the target.",
-			inDevelopment("http://localhost:3000")),
+			inDevelopment("http://localhost:3000"), setting("site_url"), always),
 		entry("auth.redirect_urls", redirectURLs(), func(c *Config) *[]string { return &c.Auth.RedirectURLs }, "",
 			"Where else they may go: `https://app.example.com/welcome` is one page, `https://app.example.com/**` all of it, `com.example.app://signed-in` an app. Hosts have no patterns.",
 			inDevelopment("http://localhost:5173/**,http://127.0.0.1:3000/**,http://127.0.0.1:5173/**")),

@@ -9,19 +9,19 @@ type Setting struct {
 	Source string // fluxbase.yaml:12 or the name of a variable
 }
 
-// DatabaseSettings lists the settings that the file or the environment names, in the order of the reference. The
-// server applies them at start; all others are the database's own.
+// DatabaseSettings lists the settings that the file or the environment names, and those that have no other source, in the
+// order of the reference. The server applies them at start; all others are the database's own.
 func (c *Config) DatabaseSettings() []Setting {
-	keys := map[string]string{}
+	keys, defaults := map[string]string{}, map[string]bool{}
 	for _, o := range options() {
 		if o.setting != "" {
-			keys[o.Key] = o.setting
+			keys[o.Key], defaults[o.Key] = o.setting, o.always
 		}
 	}
 	var settings []Setting
 	for _, v := range c.values {
 		key, ours := keys[v.Key]
-		if !ours || !v.Explicit() {
+		if !ours || !v.Explicit() && (!defaults[v.Key] || v.Text == "") {
 			continue
 		}
 		text := v.Text

@@ -32,6 +32,10 @@ func TestSettingsAgreeWithTheDatabase(t *testing.T) {
 			if row[1] != o.Default {
 				t.Errorf("%s: default %s, in the database %s", o.Key, o.Default, row[1])
 			}
+		case "text":
+			if !o.always || row[1] != "" {
+				t.Errorf("%s: the database has a source of its own", o.Key)
+			}
 		default:
 			t.Errorf("%s: unexpected kind %s", o.Key, kind)
 		}

@@ -15,6 +15,7 @@ const (
 	settingsChannel  = "fluxbase_settings"
 	reloadChannel    = "fluxbase_reload"
 	postgrestChannel = "pgrst"
+	mailChannel      = "fluxbase_mail"
 )
 
 const (
@@ -62,7 +63,7 @@ func (s *Server) listen(ctx context.Context, key string, url config.URL) error {
 		return err
 	}
 	defer conn.Close(context.WithoutCancel(ctx)) //nolint:errcheck // the session held nothing
-	for _, channel := range [...]string{settingsChannel, reloadChannel, postgrestChannel} {
+	for _, channel := range [...]string{settingsChannel, reloadChannel, postgrestChannel, mailChannel} {
 		if _, err := conn.Exec(ctx, "listen "+channel); err != nil {
 			return err
 		}
@@ -78,6 +79,9 @@ func (s *Server) listen(ctx context.Context, key string, url config.URL) error {
 				return err
 			}
 			continue
+		case first == mailChannel:
+			s.wakeMail()
+			continue
 		}
 		told := map[string]bool{first: true}
 		for { // one transaction may tell of many changes
@@ -86,6 +90,10 @@ func (s *Server) listen(ctx context.Context, key string, url config.URL) error {
 				return err
 			}
 			if next == "" {
+				break
+			}
+			if next == mailChannel { // there may be many of these: they hold nothing up
+				s.wakeMail()
 				break
 			}
 			told[next] = true

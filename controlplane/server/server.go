@@ -19,6 +19,7 @@ import (
 	"github.com/wayli-app/fluxbase/controlplane/config"
 	"github.com/wayli-app/fluxbase/controlplane/gateway"
 	"github.com/wayli-app/fluxbase/controlplane/guard"
+	"github.com/wayli-app/fluxbase/controlplane/mail"
 	"github.com/wayli-app/fluxbase/controlplane/password"
 	"github.com/wayli-app/fluxbase/controlplane/rest"
 	"github.com/wayli-app/fluxbase/controlplane/seal"
@@ -55,6 +56,7 @@ type Server struct {
 	guard       *guard.Guard
 	limiter     *guard.Limiter
 	certificate *guard.Certificate // nil without TLS
+	mail        *mail.Sender       // nil without mail.host
 	handler     http.Handler
 
 	codes    codes
@@ -191,6 +193,13 @@ func (s *Server) openAuth(ctx context.Context, version string) error {
 	if err != nil {
 		return err
 	}
+	mailTokens, err := token.NewMailTokens(secret)
+	if err != nil {
+		return err
+	}
+	if s.mail, err = s.newSender(mailTokens); err != nil {
+		return err
+	}
 	s.gate = authn.NewGate(ringVerifier{verifier, s.keys}, s.gateway, s.clock)
 	s.auth = authn.New(authn.Config{
 		Gate:         s.gate,
@@ -283,6 +292,9 @@ func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
 	tasks.Go(func() { s.follow(background) })
 	tasks.Go(func() { s.keepHouse(background) })
 	tasks.Go(func() { s.keys.follow(background) })
+	if s.mail != nil {
+		tasks.Go(func() { s.mail.Run(background) })
+	}
 	if s.certificate != nil {
 		tasks.Go(func() { s.certificate.Follow(background, certificateInterval) })
 	}

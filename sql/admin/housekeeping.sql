@@ -10,6 +10,7 @@ declare
   -- Access tokens outlive the setting that was in force when they were issued, yet never its maximum.
   v_token_lifetime constant interval := interval '24 hours 5 minutes';
   v_retention interval := auth.setting(p_key => 'session_retention')::interval;
+  v_mail_retention interval := auth.setting(p_key => 'mail_retention')::interval;
   v_batch constant integer := 10000;
 begin
   if not pg_try_advisory_xact_lock(hashtextextended('auth.housekeeping', 0)) then
@@ -30,6 +31,15 @@ begin
   delete from auth.one_time_tokens where id in (
     select t.id from auth.one_time_tokens t
     where t.expires_at < now() - interval '1 day' or t.used_at < now() - interval '1 day'
+    limit v_batch for update skip locked);
+  get diagnostics rows = row_count;
+  return next;
+
+  task := 'mails that are over';
+  delete from auth.mail_outbox where id in (
+    select m.id from auth.mail_outbox m
+    where m.status in ('sent', 'failed', 'cancelled')
+      and m.created_at < now() - case when m.recipient is null then interval '1 hour' else v_mail_retention end
     limit v_batch for update skip locked);
   get diagnostics rows = row_count;
   return next;

@@ -98,6 +98,10 @@ begin
   elsif p_setting.key = 'mfa_issuer' and v_value !~ '^[^:[:cntrl:]]{1,64}$' then
     raise exception using errcode = '22023', message = format('setting mfa_issuer: %L cannot be shown by an app', p_value),
       hint = 'write 1 to 64 characters without a colon';
+  elsif p_setting.key in ('site_url', 'public_url') and v_value !~ '^(https?://[^[:space:]"<>\\]+)?$' then
+    raise exception using errcode = '22023', message = format('setting %s: %L is no URL', p_setting.key, p_value), hint = 'https://app.example.com is one';
+  elsif p_setting.key = 'mail_locale' and v_value !~ '^[a-z]{2,3}(-[A-Za-z0-9]{2,8})*$' then
+    raise exception using errcode = '22023', message = format('setting mail_locale: %L is no language', p_value), hint = 'write en, de or pt-BR';
   end if;
   return v_value;
 end $$;

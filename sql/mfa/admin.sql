@@ -155,6 +155,8 @@ begin
   get diagnostics v_factors = row_count;
   delete from auth.recovery_codes r where r.user_id = v_id;
   delete from auth.login_attempts a where a.scope = 'mfa' and a.subject = v_id::text;
+  perform fluxbase.put_mail(p_kind => 'mfa_reset', p_recipient => u.email, p_user_id => u.id, p_locale => fluxbase.mail_locale(p_data => u.raw_user_meta_data))
+  from auth.users u where u.id = v_id and u.email is not null;
   perform audit.record(p_action => 'mfa.reset', p_subject_id => v_id, p_details => jsonb_build_object(
     'reason', p_reason, 'factors', v_factors, 'sessions_ended', v_ended));
   return v_factors;
@@ -162,4 +164,4 @@ end $$;
 revoke all on function auth.reset_mfa(text, text) from public;
 grant execute on function auth.reset_mfa(text, text) to fluxbase_admin;
 comment on function auth.reset_mfa(text, text) is
-  'Removes every factor and recovery code of a user and ends the sessions, except the caller''s own; returns how many factors there were.';
+  'Removes every factor and recovery code of a user and ends the sessions, except the caller''s own, and mails the user; returns how many factors there were.';

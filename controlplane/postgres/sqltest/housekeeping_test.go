@@ -22,6 +22,9 @@ func TestHousekeeping(t *testing.T) {
 		`insert into auth.one_time_tokens (user_id, purpose, token_hash, expires_at, used_at) values
 		   ($1, 'recovery', sha256('1'), now() + interval '1 hour', null), ($1, 'invite', sha256('2'), now() - interval '2 days', null),
 		   ($1, 'recovery', sha256('3'), now() + interval '1 hour', now() - interval '2 days')`,
+		`insert into auth.mail_outbox (kind, locale, recipient, status, created_at) select 'recovery', 'en', r, s, c from (values ('a@example.com', 'pending', now() - interval '40 days'),
+		   ('a@example.com', 'failed', now() - interval '29 days'), ('a@example.com', 'failed', now() - interval '31 days'), (null, 'cancelled', now() - interval '2 hours'),
+		   (null, 'cancelled', now())) v (r, s, c) where $1::uuid is not null`,
 		`insert into auth.flow_states (purpose, code_challenge, expires_at) select 'test', repeat('x', 43), e from (values (now() + interval '1 hour'),
 		   (now() - interval '23 hours'), (now() - interval '25 hours')) v (e) where $1::uuid is not null`,
 		`insert into auth.login_attempts (scope, subject, failures, last_attempt_at, slowed_until) select 'account', s, 1, a, u from (values
@@ -63,6 +66,7 @@ func TestHousekeeping(t *testing.T) {
 	exec(t, super, `update auth.signing_keys set verifies_until = now() - interval '31 days' where algorithm = 'HS256'`)
 	got := run()
 	wanted := map[string]int64{
+		"mails that are over":                          2,
 		"sign-ins with a code challenge that are over": 1,
 		"expired entries of the token blacklist":       1, "used and expired one-time tokens": 2, "stale counters of failed logins": 1,
 		"dead sessions": 2, "refresh tokens of old generations": 2, "audit partitions made": 0,
