@@ -166,7 +166,7 @@ func (s *session) prepare(ctx context.Context, o Options) error {
 	case err != nil:
 		return err
 	case !installed:
-		return errors.New("Fluxbase is not installed in this database, or an older release is: fluxbase migrate")
+		return errors.New("this database has no Fluxbase, or that of an older release: fluxbase migrate")
 	case !uses && !member:
 		return errors.New("the login is no member of fluxbase_admin: grant fluxbase_admin to it")
 	case !counts:

@@ -31,12 +31,14 @@ type Config struct {
 	Detail  Detail // empty means DetailMessage
 	OpenAPI OpenAPIMode
 	Logger  *slog.Logger
+	// Reason says in one line why a request was refused or wrote no row. For development; nil in production.
+	Reason func(context.Context, gateway.Caller, Denial) (string, error)
 }
 
 // Handler serves tables and functions. It is safe for concurrent use.
 type Handler struct{ Config }
 
-// New returns a handler; every field of the configuration but Limits, Detail and OpenAPI is required.
+// New returns a handler; every field of the configuration but Limits, Detail, OpenAPI and Reason is required.
 func New(c Config) (*Handler, error) {
 	if c.Gateway == nil || c.Cache == nil || c.Caller == nil || c.Refused == nil || c.Logger == nil {
 		return nil, errors.New("rest: incomplete configuration")
@@ -90,6 +92,7 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request, target Target, n
 	a := answers.Get().(*answer)
 	defer a.free()
 	plan, err := h.run(r.Context(), caller, request, a)
+	h.explain(w, r, caller, request, plan, a, err)
 	if err != nil {
 		h.fail(w, r, caller, err)
 		return

@@ -48,6 +48,11 @@ func (s *Server) listenURL() (key string, url config.URL) {
 	if s.config.Database.Pooler == config.NoPooler {
 		return "database.server_url", s.config.Database.ServerURL
 	}
+	return s.directURL()
+}
+
+// directURL is the connection of the installing user, with its key; none when it is not set.
+func (s *Server) directURL() (key string, url config.URL) {
 	for _, v := range s.config.Values() {
 		if v.Key == "database.direct_url" && v.Explicit() {
 			return v.Key, s.config.Database.DirectURL

@@ -21,6 +21,7 @@ import (
 	"github.com/wayli-app/fluxbase/controlplane/guard"
 	"github.com/wayli-app/fluxbase/controlplane/mail"
 	"github.com/wayli-app/fluxbase/controlplane/password"
+	"github.com/wayli-app/fluxbase/controlplane/reason"
 	"github.com/wayli-app/fluxbase/controlplane/rest"
 	"github.com/wayli-app/fluxbase/controlplane/seal"
 	"github.com/wayli-app/fluxbase/controlplane/token"
@@ -53,6 +54,7 @@ type Server struct {
 	auth        *authn.Handler
 	catalog     *rest.Cache
 	data        *rest.Handler
+	reason      *reason.Explainer // in development, with database.direct_url
 	guard       *guard.Guard
 	limiter     *guard.Limiter
 	certificate *guard.Certificate // nil without TLS
@@ -237,6 +239,7 @@ func (s *Server) openData(ctx context.Context) (err error) {
 		Detail:  rest.Detail(r.ErrorDetail),
 		OpenAPI: rest.OpenAPIMode(r.OpenAPIMode),
 		Logger:  s.log,
+		Reason:  s.openReason(),
 	})
 	return err
 }
@@ -396,6 +399,9 @@ func (s *Server) Close(ctx context.Context) {
 		}
 		if s.hasher != nil {
 			s.hasher.Close()
+		}
+		if s.reason != nil {
+			s.reason.Close(ctx)
 		}
 	})
 }
