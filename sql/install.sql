@@ -14,6 +14,7 @@ set local lock_timeout = '5s';
 
 -- Retired signatures: "drop function if exists ..." of each form that a release replaced, exactly and never with cascade.
 -- A server one release older still runs: a signature is listed here one release after its successor came.
+drop function if exists ratelimit.set_rule(text, text, integer, interval, text, text, text); -- has a burst; in no release
 
 --{{/*
 \ir context/verified.sql

@@ -69,10 +69,10 @@ begin
       hint = 'to forget all that a rule has counted, give its name';
   end if;
   delete from ratelimit.counters c using ratelimit.rules r
-  where r.id = c.rule_id and (p_subject is null or c.subject = p_subject) and (p_rule is null or r.name = p_rule);
+  where r.id = abs(c.rule_id) and (p_subject is null or c.subject = p_subject) and (p_rule is null or r.name = p_rule);
   get diagnostics v_rows = row_count;
   delete from ratelimit.volume_counters c using ratelimit.rules r
-  where r.id = c.rule_id and (p_subject is null or c.subject = p_subject) and (p_rule is null or r.name = p_rule);
+  where r.id = abs(c.rule_id) and (p_subject is null or c.subject = p_subject) and (p_rule is null or r.name = p_rule);
   get diagnostics v_more = row_count;
   perform audit.record(p_action => 'ratelimit.reset', p_details => jsonb_build_object('subject', p_subject, 'rule', p_rule));
   perform pg_notify('fluxbase_settings', 'ratelimit');

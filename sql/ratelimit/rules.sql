@@ -3,24 +3,25 @@
 
 create or replace function ratelimit.set_rule(
   p_name text, p_scope text, p_limit integer, p_window interval, p_path text default null, p_method text default null,
-  p_mode text default 'enforce')
+  p_mode text default 'enforce', p_burst integer default null)
 returns void language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
 as $$
 begin
-  insert into ratelimit.rules as r (name, scope, method, path, max_requests, window_seconds, mode, durable)
+  insert into ratelimit.rules as r (name, scope, method, path, max_requests, window_seconds, mode, durable, burst)
   values (p_name, p_scope, upper(p_method), p_path, p_limit, extract(epoch from p_window)::integer, p_mode,
-          coalesce(starts_with(p_path, '/api/v1/auth/'), false))
+          coalesce(starts_with(p_path, '/api/v1/auth/'), false), p_burst)
   on conflict (name) do update
     set scope = excluded.scope, method = excluded.method, path = excluded.path, max_requests = excluded.max_requests,
-        window_seconds = excluded.window_seconds, mode = excluded.mode, durable = excluded.durable, source = 'psql';
+        window_seconds = excluded.window_seconds, mode = excluded.mode, durable = excluded.durable, burst = excluded.burst,
+        source = 'psql';
   perform audit.record(p_action => 'ratelimit.rule_set', p_details => jsonb_build_object('name', p_name, 'scope', p_scope,
-    'path', p_path, 'method', p_method, 'limit', p_limit, 'window', p_window, 'mode', p_mode));
+    'path', p_path, 'method', p_method, 'limit', p_limit, 'window', p_window, 'mode', p_mode, 'burst', p_burst));
   perform pg_notify('fluxbase_settings', 'ratelimit');
 end $$;
-revoke all on function ratelimit.set_rule(text, text, integer, interval, text, text, text) from public;
-grant execute on function ratelimit.set_rule(text, text, integer, interval, text, text, text) to fluxbase_admin;
-comment on function ratelimit.set_rule(text, text, integer, interval, text, text, text) is
-  'Makes or replaces a rule: at most p_limit requests of one subject in each p_window. Mode report counts and lets pass.';
+revoke all on function ratelimit.set_rule(text, text, integer, interval, text, text, text, integer) from public;
+grant execute on function ratelimit.set_rule(text, text, integer, interval, text, text, text, integer) to fluxbase_admin;
+comment on function ratelimit.set_rule(text, text, integer, interval, text, text, text, integer) is
+  'Makes or replaces a rule: at most p_limit requests of one subject in each p_window, p_burst of them in one second. Mode report counts and lets pass.';
 
 create or replace function ratelimit.drop_rule(p_name text)
 returns void language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
@@ -33,8 +34,8 @@ begin
     raise exception using errcode = 'P0002', message = format('there is no rule %L', p_name),
       hint = 'select name from ratelimit.active_rules()';
   end if;
-  delete from ratelimit.counters c where c.rule_id = v_id;
-  delete from ratelimit.volume_counters c where c.rule_id = v_id;
+  delete from ratelimit.counters c where c.rule_id in (v_id, -v_id);
+  delete from ratelimit.volume_counters c where c.rule_id in (v_id, -v_id);
   perform audit.record(p_action => 'ratelimit.rule_dropped', p_details => jsonb_build_object('name', p_name));
   perform pg_notify('fluxbase_settings', 'ratelimit');
 end $$;
@@ -62,13 +63,17 @@ revoke all on function ratelimit.active_rules() from public;
 grant execute on function ratelimit.active_rules() to fluxbase_admin;
 comment on function ratelimit.active_rules() is 'The rules in force while rate_limiting.enabled is true.';
 
+-- A burst is a rule of its own to servers: the same requests, a window of one second, the negative id.
 create or replace function fluxbase.rate_rules()
 returns jsonb language plpgsql stable security definer set search_path = pg_catalog, pg_temp
 as $$
 begin
-  return (select coalesce(jsonb_agg(jsonb_build_object('id', r.id, 'name', r.name, 'scope', r.scope, 'method', r.method, 'path', r.path,
-            'limit', r.max_requests, 'window_seconds', r.window_seconds, 'mode', r.mode, 'durable', r.durable) order by r.id), '[]')
-          from ratelimit.active_rules() r);
+  return (select coalesce(jsonb_agg(jsonb_build_object('id', l.id, 'name', r.name, 'scope', r.scope, 'method', r.method, 'path', r.path,
+            'limit', l.max_requests, 'window_seconds', l.window_seconds, 'mode', r.mode, 'durable', r.durable) order by r.id, l.id), '[]')
+          from ratelimit.active_rules() r
+          cross join lateral (
+            select r.id, r.max_requests, r.window_seconds
+            union all select -b.id, b.burst, 1 from ratelimit.rules b where b.id = r.id and b.burst is not null) l);
 end $$;
 revoke all on function fluxbase.rate_rules() from public;
 grant execute on function fluxbase.rate_rules() to fluxbase_server;

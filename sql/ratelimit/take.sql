@@ -41,6 +41,22 @@ revoke all on function ratelimit.take(integer, integer, integer, boolean, text, 
 comment on function ratelimit.take(integer, integer, integer, boolean, text, integer) is
   'Takes up to p_want requests out of the current window; granted is how many there were, 0 when the limit is reached.';
 
+-- The first refusal of a window is recorded; what the counter says of the last taking is how the others know.
+create or replace function ratelimit.record_refusal(p_rule_id integer, p_subject text, p_window_start timestamptz)
+returns void language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
+as $$
+begin
+  update ratelimit.counters c set taken = 0
+  where c.rule_id = p_rule_id and c.subject = p_subject and c.window_start = p_window_start and c.taken > 0;
+  if found then
+    perform audit.record(p_action => 'ratelimit.refused', p_outcome => 'denied', p_details => jsonb_build_object(
+      'rule', (select r.name from ratelimit.rules r where r.id = p_rule_id), 'subject', p_subject));
+  end if;
+end $$;
+revoke all on function ratelimit.record_refusal(integer, text, timestamptz) from public;
+comment on function ratelimit.record_refusal(integer, text, timestamptz) is
+  'Writes to audit.log that a subject has reached the limit of a durable rule: once in each window, whichever server asks.';
+
 -- Rules are taken in the order of their ids, so two calls never wait for each other.  The first refusal ends it.
 create or replace function fluxbase.rate_limit(p_requests jsonb)
 returns jsonb language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
@@ -51,9 +67,13 @@ declare
   v_list jsonb := '[]';
 begin
   for v_request in
-    select r.id, r.max_requests, r.window_seconds, r.durable, r.mode, e ->> 'subject' as subject, (e ->> 'want')::integer as want
-    from jsonb_array_elements(p_requests) e join ratelimit.rules r on r.id = (e ->> 'rule')::integer
-    order by r.id
+    select q.id, r.durable, r.mode, q.subject, q.want,
+           case when q.id > 0 then r.max_requests else r.burst end as max_requests,
+           case when q.id > 0 then r.window_seconds else 1 end as window_seconds
+    from (select (e ->> 'rule')::integer as id, e ->> 'subject' as subject, (e ->> 'want')::integer as want
+          from jsonb_array_elements(p_requests) e) q
+    join ratelimit.rules r on r.id = abs(q.id) and (q.id > 0 or r.burst is not null)
+    order by r.id, q.id
   loop
     select t.granted, t.hits, t.window_start into v_taken
     from ratelimit.take(p_rule_id => v_request.id, p_limit => v_request.max_requests, p_window_seconds => v_request.window_seconds,
@@ -63,7 +83,12 @@ begin
       'window', extract(epoch from v_taken.window_start)::bigint,
       'reset_ms', greatest(0, ceil(1000 * (extract(epoch from v_taken.window_start) + v_request.window_seconds
                                            - extract(epoch from clock_timestamp()))))::bigint);
-    exit when v_taken.granted = 0 and v_request.mode = 'enforce';
+    if v_taken.granted = 0 and v_request.mode = 'enforce' then
+      if v_request.durable and v_request.id > 0 then
+        perform ratelimit.record_refusal(p_rule_id => v_request.id, p_subject => v_request.subject, p_window_start => v_taken.window_start);
+      end if;
+      exit;
+    end if;
   end loop;
   return jsonb_build_object('status', 'ok', 'taken', v_list);
 end $$;

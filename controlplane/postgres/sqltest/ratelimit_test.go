@@ -61,6 +61,7 @@ func TestRateLimitIsExact(t *testing.T) {
 		// The counter says so, and who is refused writes nothing.
 		const counter = `select hits || ' ' || xmin from (select rule_id, subject, hits, xmin from ratelimit.counters
 			union all select rule_id, subject, hits, xmin from ratelimit.volume_counters) c where rule_id = $1`
+		one[string](t, super, takeSQL, rule, "203.0.113.9", 1)
 		before := one[string](t, super, counter, rule)
 		if got := one[string](t, super, takeSQL, rule, "203.0.113.9", 1); got != "0" || !strings.HasPrefix(before, fmt.Sprint(c.limit, " ")) ||
 			one[string](t, super, counter, rule) != before {
@@ -69,6 +70,11 @@ func TestRateLimitIsExact(t *testing.T) {
 		if other := one[string](t, super, takeSQL, rule, "203.0.113.10", 1); other != "1" {
 			t.Errorf("%s: another subject gets %s", c.path, other)
 		}
+	}
+	// Of the rule that counts each request, the first refusal is on record, and no other.
+	if got := strings.Join(lines(t, super, `select outcome || ' ' || details::text from audit.log where action = 'ratelimit.refused'`), "\n"); got !=
+		`denied {"rule": "/api/v1/auth/login", "subject": "203.0.113.9"}` {
+		t.Errorf("audit: %s", got)
 	}
 	if n := one[string](t, super, `select (select count(*) from ratelimit.counters) || ' ' || (select count(*) from ratelimit.volume_counters)`); n != "2 2" {
 		t.Errorf("counters: %s", n)
@@ -93,6 +99,34 @@ func TestRateLimitWindows(t *testing.T) {
 	exec(t, super, `update ratelimit.counters set window_start = window_start - interval '2 hours'`)
 	if got := one[string](t, super, takeSQL, rule, "a", 1); got != "1" {
 		t.Errorf("the next window: %s", got)
+	}
+}
+
+// A burst is counted by the second, and the rest of the window is left for later.
+func TestRateLimitBurst(t *testing.T) {
+	t.Parallel()
+	super := pgtest.Database(t).Conn(t, "superuser")
+	exec(t, super, `select ratelimit.set_rule(p_name => 'calm', p_scope => 'ip', p_limit => 6, p_window => '15 days', p_path => '/api/v1/auth/x', p_burst => 2)`)
+	rule := one[int](t, super, `select id from ratelimit.rules where name = 'calm'`)
+	if got := one[string](t, super, `select string_agg(format('%s %s/%s', sign((e ->> 'id')::integer), e ->> 'limit', e ->> 'window_seconds'), ', ')
+		from jsonb_array_elements(fluxbase.rate_rules()) e where e ->> 'name' = 'calm'`); got != "-1 2/1, 1 6/1296000" {
+		t.Errorf("rules for servers: %s", got)
+	}
+	take := func() string { // in one call, as a server does
+		return one[string](t, super, `select string_agg(e ->> 'granted', '') from jsonb_array_elements(fluxbase.rate_limit(
+			jsonb_build_array(jsonb_build_object('rule', $1::integer, 'subject', 'a', 'want', 1), jsonb_build_object('rule', -$1::integer, 'subject', 'a', 'want', 1))) -> 'taken') e`, rule)
+	}
+	second := func() string {
+		exec(t, super, `select pg_sleep(1.001 - extract(epoch from clock_timestamp())::numeric % 1)`)
+		return take() + " " + take() + " " + take()
+	}
+	if got := second() + ", " + second() + ", " + second() + ", " + second(); got != "11 11 0, 11 11 0, 11 11 0, 10 10 0" {
+		t.Errorf("got %s", got)
+	}
+	refused(t, super, "23514", nil, `select ratelimit.set_rule(p_name => 'x', p_scope => 'ip', p_limit => 5, p_window => '1 minute', p_burst => 6)`)
+	exec(t, super, `select ratelimit.drop_rule('calm')`)
+	if n := one[int](t, super, `select count(*)::integer from ratelimit.counters`); n != 0 {
+		t.Errorf("%d counters of no rule", n)
 	}
 }
 
