@@ -113,6 +113,14 @@ drop function if exists ratelimit.set_rule(text, text, integer, interval, text, 
 --*/}}
 --{{"\n"}}{{ template "mail/flows.sql" . }}
 --{{/*
+\ir oauth/identities.sql
+--*/}}
+--{{"\n"}}{{ template "oauth/identities.sql" . }}
+--{{/*
+\ir oauth/flows.sql
+--*/}}
+--{{"\n"}}{{ template "oauth/flows.sql" . }}
+--{{/*
 \ir users/bans.sql
 --*/}}
 --{{"\n"}}{{ template "users/bans.sql" . }}
@@ -380,6 +388,10 @@ drop function if exists ratelimit.set_rule(text, text, integer, interval, text, 
 \ir server/flows.sql
 --*/}}
 --{{"\n"}}{{ template "server/flows.sql" . }}
+--{{/*
+\ir server/oauth.sql
+--*/}}
+--{{"\n"}}{{ template "server/oauth.sql" . }}
 --{{/*
 \ir server/refresh.sql
 --*/}}

@@ -51,6 +51,12 @@ type body struct {
 	// Of flows with a code challenge.
 	AuthCode     *string `json:"auth_code"`
 	CodeVerifier *string `json:"code_verifier"`
+
+	// Of ID tokens.
+	Provider     *string `json:"provider"`
+	IDToken      *string `json:"id_token"`
+	AccessToken  *string `json:"access_token"`
+	LinkIdentity *bool   `json:"link_identity"`
 }
 
 // The members of each route.
@@ -58,6 +64,7 @@ var (
 	signupMembers  = []string{"email", "phone", "password", "data", "channel", "gotrue_meta_security", "code_challenge", "code_challenge_method"}
 	loginMembers   = []string{"email", "phone", "password", "gotrue_meta_security"}
 	refreshMembers = []string{"refresh_token"}
+	idTokenMembers = []string{"provider", "id_token", "access_token", "nonce", "link_identity", "gotrue_meta_security"}
 	flowMembers    = []string{"auth_code", "code_verifier"}
 	updateMembers  = []string{"email", "phone", "password", "data", "channel", "nonce", "current_password", "code_challenge", "code_challenge_method"}
 

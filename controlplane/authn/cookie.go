@@ -103,6 +103,12 @@ func opensSession(route string) bool {
 	return false
 }
 
+// isNavigated reports whether browsers are sent to a route on their way to an identity provider and back, from whatever site:
+// nobody is signed in there, and cookies of a session do not count.
+func isNavigated(path string) bool {
+	return strings.HasSuffix(path, "/callback") || strings.HasSuffix(path, "/authorize") && !strings.HasSuffix(path, "/identities/authorize")
+}
+
 // Cookies makes the session in a browser's cookies the credentials of a request that has no others. Behind it, such a
 // request looks as if it had brought the access token itself.
 //
@@ -129,7 +135,7 @@ func (h *Handler) Cookies(next echo.HandlerFunc) echo.HandlerFunc {
 		} else if route == "csrf" {
 			return next(c)
 		}
-		if opens && !asked || !opens && hasCredentials(r.Header) {
+		if isNavigated(c.Path()) || opens && !asked || !opens && hasCredentials(r.Header) {
 			return next(c)
 		}
 		access, refresh := cookie(r, accessCookie), cookie(r, refreshCookie)

@@ -31,6 +31,20 @@ const (
 	sqlSessions      = `select fluxbase.sessions()`
 	sqlSessionRevoke = `select fluxbase.session_revoke(p_session_id => $1)`
 
+	sqlOAuthBegin = `select fluxbase.oauth_begin(p_provider => $1, p_state_hash => $2, p_browser_hash => $3, p_sealed => $4,` +
+		` p_redirect_to => $5, p_code_challenge => $6, p_code_challenge_method => $7)`
+	sqlOAuthLinkBegin = `select fluxbase.oauth_link_begin(p_provider => $1, p_ticket_hash => $2, p_redirect_to => $3,` +
+		` p_code_challenge => $4, p_code_challenge_method => $5)`
+	sqlOAuthLinkBind = `select fluxbase.oauth_link_bind(p_ticket_hash => $1, p_provider => $2, p_state_hash => $3, p_browser_hash => $4, p_sealed => $5)`
+	sqlOAuthConsume  = `select fluxbase.oauth_consume(p_state_hash => $1, p_browser_hash => $2)`
+	sqlOAuthFail     = `select fluxbase.oauth_fail(p_flow_id => $1, p_reason => $2)`
+	sqlOAuthFinish   = `select fluxbase.oauth_finish(p_flow_id => $1, p_provider => $2, p_provider_id => $3, p_email => $4, p_email_verified => $5,` +
+		` p_data => $6, p_code_hash => $7, p_session_id => $8, p_refresh_hash => $9, p_jti => $10, p_user_agent => $11)`
+	sqlOAuthIDToken = `select fluxbase.oauth_id_token(p_provider => $1, p_provider_id => $2, p_email => $3, p_email_verified => $4, p_data => $5,` +
+		` p_link => $6, p_session_id => $7, p_refresh_hash => $8, p_jti => $9, p_user_agent => $10)`
+	sqlIdentities     = `select fluxbase.identities()`
+	sqlIdentityUnlink = `select fluxbase.identity_unlink(p_identity_id => $1, p_enabled => $2)`
+
 	sqlFactors            = `select fluxbase.factors()`
 	sqlFactorEnroll       = `select fluxbase.factor_enroll(p_factor_id => $1, p_factor_type => $2, p_friendly_name => $3, p_secret => $4)`
 	sqlFactorChallenge    = `select fluxbase.factor_challenge(p_factor_id => $1)`
@@ -54,6 +68,9 @@ type answer struct {
 	Sessions          json.RawMessage `json:"sessions"`
 	Result            json.RawMessage `json:"result"` // what the answer to the client is, as it is
 	Total             int64           `json:"total"`  // of all pages
+
+	Flow     *flow `json:"flow"`
+	Lifetime int64 `json:"lifetime"` // seconds
 
 	Factors       json.RawMessage `json:"factors"`
 	Factor        *factor         `json:"factor"`

@@ -59,6 +59,7 @@ type Config struct {
 	// LimitRefresh counts a refresh of a session in cookies, and refuses one too many.
 	LimitRefresh func(echo.Context) error
 	Sealer       Sealer // nil: there is no key, so no second factor is enrolled or checked
+	OAuth        OAuth
 	Clock        func() time.Time
 }
 
@@ -93,6 +94,12 @@ func (h *Handler) Mount(r Router, middleware ...echo.MiddlewareFunc) {
 	r.Add(http.MethodPut, "/user", h.UpdateUser, middleware...)
 	r.Add(http.MethodGet, "/sessions", h.Sessions, middleware...)
 	r.Add(http.MethodDelete, "/sessions/:id", h.RevokeSession, middleware...)
+	r.Add(http.MethodGet, "/authorize", h.Authorize, middleware...)
+	r.Add(http.MethodGet, "/callback", h.Callback, middleware...)
+	r.Add(http.MethodPost, "/callback", h.CallbackForm, middleware...)
+	r.Add(http.MethodGet, "/identities", h.Identities, middleware...)
+	r.Add(http.MethodGet, "/user/identities/authorize", h.AuthorizeLink, middleware...)
+	r.Add(http.MethodDelete, "/user/identities/:id", h.UnlinkIdentity, middleware...)
 	h.mountOrganizations(r, middleware...)
 	h.mountAdmin(r, middleware...)
 	h.mountAPIKeys(r, middleware...)
@@ -128,27 +135,36 @@ type tokenResponse struct {
 // sendSession signs the access token of a session and answers with it, or in cookies where these were asked for. The refresh token is made from session and
 // generation, so the answer to a repeated refresh is the child that exists already.
 func (h *Handler) sendSession(c echo.Context, s *session) error {
-	if s == nil {
-		return errors.New("the answer of an entry point has no session")
-	}
-	if cookiesOf(c).answer {
+	if s != nil && cookiesOf(c).answer {
 		return h.sendCookies(c, s)
+	}
+	tokens, err := h.tokens(s)
+	if err != nil {
+		return err
+	}
+	WriteJSON(c.Response(), http.StatusOK, tokens)
+	return nil
+}
+
+// tokens makes those of a session.
+func (h *Handler) tokens(s *session) (*tokenResponse, error) {
+	if s == nil {
+		return nil, errors.New("the answer of an entry point has no session")
 	}
 	lifetime := h.Settings().AccessTokenLifetime
 	access, expiresAt, err := h.sign(s, lifetime)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	refresh, _ := h.Refresh.Mint(s.ID, s.Generation)
-	WriteJSON(c.Response(), http.StatusOK, tokenResponse{
+	return &tokenResponse{
 		AccessToken:  access,
 		TokenType:    "bearer",
 		ExpiresIn:    int64(lifetime / time.Second),
 		ExpiresAt:    expiresAt,
 		RefreshToken: refresh,
 		User:         s.User,
-	})
-	return nil
+	}, nil
 }
 
 // sign leaves user_metadata out of a token that would be too large with it: what users may write without limit must

@@ -16,7 +16,7 @@ func (h *Handler) Health(c echo.Context) error {
 	return nil
 }
 
-// providers are the names that clients of Supabase look for; of these only email is there.
+// providers are the names that clients of Supabase look for.
 var providers = [...]string{
 	"anonymous_users", "apple", "azure", "bitbucket", "discord", "facebook", "figma", "fly", "github", "gitlab",
 	"google", "kakao", "keycloak", "linkedin", "linkedin_oidc", "notion", "phone", "slack", "slack_oidc", "spotify",
@@ -28,6 +28,9 @@ func (h *Handler) PublicSettings(c echo.Context) error {
 	external := map[string]bool{"email": true}
 	for _, name := range providers {
 		external[name] = false
+	}
+	for _, name := range h.OAuth.Providers.Enabled() {
+		external[name] = true
 	}
 	s := h.Settings()
 	WriteJSON(c.Response(), http.StatusOK, struct {

@@ -16,6 +16,8 @@ func (h *Handler) Token(c echo.Context) error {
 		return h.RefreshSession(c)
 	case "pkce":
 		return h.ExchangeCode(c)
+	case "id_token":
+		return h.IDToken(c)
 	default:
 		return badRequest("invalid_credentials", "unsupported_grant_type")
 	}

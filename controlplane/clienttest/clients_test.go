@@ -4,6 +4,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -15,14 +16,16 @@ const (
 	suites = "../../testdata/clients"
 	schema = "../../testdata/golden/rest/schema.sql"
 	email  = "ann@example.com"
+
+	sealKey = "clients-Kz7wQ3xR9mT5vB2nL8pJ4hF6dS1g"
 )
 
 func TestMain(m *testing.M) { pgtest.Main(m) }
 
-// TestClients runs each suite against a server of its own. Without node or the installed packages it is skipped, unless
-// FLUXBASE_TEST_CLIENTS says that they must be there.
-func TestClients(t *testing.T) {
-	t.Parallel()
+// nodePath finds node and the packages. Without them the test is skipped, unless FLUXBASE_TEST_CLIENTS says that they must
+// be there.
+func nodePath(t *testing.T) string {
+	t.Helper()
 	missing := t.Skipf
 	if os.Getenv("FLUXBASE_TEST_CLIENTS") != "" {
 		missing = t.Fatalf
@@ -31,9 +34,16 @@ func TestClients(t *testing.T) {
 	if err != nil {
 		missing("no node: %v", err)
 	}
-	if _, err := os.Stat(filepath.Join(suites, "node_modules")); err != nil {
+	if _, err := os.Stat(filepath.Join(suites, "node_modules", "oidc-provider")); err != nil {
 		missing("no packages (npm ci in testdata/clients): %v", err)
 	}
+	return node
+}
+
+// TestClients runs each suite against a server of its own.
+func TestClients(t *testing.T) {
+	t.Parallel()
+	node := nodePath(t)
 	files, err := filepath.Glob(filepath.Join(suites, "*.test.mjs"))
 	if err != nil || len(files) == 0 {
 		t.Fatalf("no suites: %v", err)
@@ -45,7 +55,13 @@ func TestClients(t *testing.T) {
 	for _, file := range files {
 		t.Run(filepath.Base(file), func(t *testing.T) {
 			t.Parallel()
-			s := servertest.Start(t, "FLUXBASE_REST_SCHEMAS=public,other", "FLUXBASE_REST_AGGREGATES=true", "FLUXBASE_AUTH_ENCRYPTION_KEY=clients-Kz7wQ3xR9mT5vB2nL8pJ4hF6dS1g")
+			variables := []string{"FLUXBASE_REST_SCHEMAS=public,other", "FLUXBASE_REST_AGGREGATES=true", "FLUXBASE_AUTH_ENCRYPTION_KEY=" + sealKey}
+			var p provider
+			if strings.HasPrefix(filepath.Base(file), "oauth.") {
+				p = startProvider(t, "keycloak", "ID_TOKEN_CLAIMS=1")
+				variables = append(variables, configured(p))
+			}
+			s := servertest.Start(t, variables...)
 			s.CreateUser(t, email)
 			s.Exec(t, string(application))
 			s.Exec(t, `grant select on public.owned to service_role`)
@@ -61,6 +77,7 @@ func TestClients(t *testing.T) {
 			command := exec.CommandContext(t.Context(), node, "--test", "--test-reporter=spec", filepath.Base(file))
 			command.Dir = suites
 			command.Env = append(os.Environ(), "API_URL="+s.URL, "EMAIL="+email, "PASSWORD="+servertest.Password,
+				"ISSUER="+p.Issuer, "CLIENT_ID="+p.ClientID, "CLIENT_SECRET="+p.ClientSecret,
 				"ANON_KEY="+s.Value(t, `auth.create_api_key(p_kind => 'anon', p_name => 'clients')`),
 				"SERVICE_KEY="+s.Value(t, `auth.create_api_key(p_kind => 'service', p_name => 'clients')`))
 			out, err := command.CombinedOutput()

@@ -46,6 +46,7 @@ func (r *resolver) derive() {
 	r.deriveListen()
 	r.derivePublicURL()
 	r.deriveURLs()
+	r.readProviderSecrets()
 	r.checkEncryptionKeys()
 	r.checkTLS()
 	r.checkMail()
@@ -126,6 +127,44 @@ func (r *resolver) checkEncryptionKeys() {
 		r.refuse(previous, "is the same as "+key, "it is the key that was in use before, or not set")
 	case current != "" && current == a.JWTSecret.Reveal():
 		r.refuse(key, "is the same as auth.jwt_secret", makeSecret)
+	}
+}
+
+// readProviderSecrets reads the secrets that are files of their own.
+func (r *resolver) readProviderSecrets() {
+	const key = "auth.providers"
+	if !r.valid(key) {
+		return
+	}
+	for i := range r.config.Auth.Providers {
+		p := &r.config.Auth.Providers[i]
+		if p.ClientSecretFile == "" {
+			continue
+		}
+		in, faults := r.fromSecretFile(p.ClientSecretFile)
+		if len(faults) == 0 {
+			if err := checkSecretText(in.text); err != nil {
+				faults = []fault{{err: err}}
+			} else {
+				p.ClientSecret = NewSecret(in.text)
+			}
+		}
+		for _, f := range faults {
+			r.refuse(key, fmt.Sprintf("[%d].client_secret_file %s", i+1, f.err), "")
+		}
+	}
+}
+
+// requireForProviders reports what a sign-in at a provider cannot be without.
+func (r *resolver) requireForProviders() {
+	if len(r.config.Auth.Providers) == 0 || !r.valid("auth.providers", "auth.encryption_key", "server.public_url") {
+		return
+	}
+	if r.config.Auth.EncryptionKey.IsZero() {
+		r.refuse("auth.encryption_key", "is missing, and auth.providers is set", makeSecret)
+	}
+	if r.config.Server.PublicURL == "" {
+		r.refuse("server.public_url", "is missing, and auth.providers is set", "providers send browsers back to https://.../auth/v1/callback below it")
 	}
 }
 
@@ -217,6 +256,7 @@ func (r *resolver) require(why purpose) {
 		r.refuse("auth.jwt_secret", fmt.Sprintf("is missing; at least %d bytes are needed", minSecretBytes),
 			makeSecret+", and set "+variableOf("auth.jwt_secret")+" or "+variableOf("auth.jwt_secret"+fileSuffix))
 	}
+	r.requireForProviders()
 }
 
 // warn collects the warnings.

@@ -4,7 +4,10 @@ import (
 	"log/slog"
 	"net/netip"
 	"runtime"
+	"strings"
 	"time"
+
+	"github.com/wayli-app/fluxbase/controlplane/oauth"
 )
 
 // Mode says how much the server may tell and how strict it is.
@@ -140,6 +143,7 @@ type Auth struct {
 	EncryptionKeyPrevious    Secret
 	SiteURL                  string   // where a browser goes when nobody says where; empty without
 	RedirectURLs             []string // where else it may go; see package redirect
+	Providers                []Provider
 	JWTIssuer                string
 	JWTAudience              string
 	AccessTokenLifetime      time.Duration
@@ -150,6 +154,24 @@ type Auth struct {
 	PasswordRequireNumber    bool
 	PasswordRequireSpecial   bool
 	PasswordBcryptCost       int
+}
+
+// Provider is an identity provider; see package oauth.
+type Provider struct {
+	Name             string `json:"name"`
+	ClientID         string `json:"client_id"`
+	ClientSecret     Secret `json:"client_secret,omitzero"`
+	ClientSecretFile string `json:"client_secret_file,omitempty"` // where ClientSecret was read
+	Issuer           string `json:"issuer,omitempty"`
+	Scopes           string `json:"scopes,omitempty"`    // separated by spaces
+	Audiences        string `json:"audiences,omitempty"` // separated by spaces
+	TrustEmail       bool   `json:"trust_email,omitempty"`
+}
+
+// OAuth is the provider as package oauth takes it.
+func (p Provider) OAuth() oauth.Config {
+	return oauth.Config{Name: p.Name, ClientID: p.ClientID, ClientSecret: p.ClientSecret.Reveal(), Issuer: p.Issuer,
+		Scopes: strings.Fields(p.Scopes), Audiences: strings.Fields(p.Audiences), TrustEmail: p.TrustEmail}
 }
 
 // ErrorDetail is how much of PostgreSQL's error text a client of the data API sees.

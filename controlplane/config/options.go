@@ -105,6 +105,9 @@ func authOptions() []option {
 		entry("auth.redirect_urls", redirectURLs(), func(c *Config) *[]string { return &c.Auth.RedirectURLs }, "",
 			"Where else they may go: `https://app.example.com/welcome` is one page, `https://app.example.com/**` all of it, `com.example.app://signed-in` an app. Hosts have no patterns.",
 			inDevelopment("http://localhost:5173/**,http://127.0.0.1:3000/**,http://127.0.0.1:5173/**")),
+		entry("auth.providers", providers(), func(c *Config) *[]Provider { return &c.Auth.Providers }, "",
+			"Who may sign people in: `google`, `github`, `facebook`, `microsoft`, `apple`, `gitlab`, `discord`, and any issuer of OpenID Connect under a name of your choice. "+
+				"Needs `auth.encryption_key` and `server.public_url`. [oauth.md](oauth.md) explains the fields."),
 		entry("auth.jwt_issuer", textKind("text"), func(c *Config) *string { return &c.Auth.JWTIssuer }, "fluxbase",
 			"`iss` of our tokens; a token with another one is refused."),
 		entry("auth.jwt_audience", textKind("text"), func(c *Config) *string { return &c.Auth.JWTAudience }, "authenticated",

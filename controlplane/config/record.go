@@ -7,6 +7,8 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+
+	"github.com/wayli-app/fluxbase/controlplane/oauth"
 )
 
 // record is one element of a list of groups: its fields as they were written.
@@ -150,6 +152,32 @@ func alerts() kind[[]Alert] {
 	}, func(row Alert, before []Alert) error {
 		if slices.ContainsFunc(before, func(a Alert) bool { return a.Name == row.Name }) {
 			return errors.New("is the second alert of this name")
+		}
+		return nil
+	})
+}
+
+// providers is auth.providers.
+func providers() kind[[]Provider] {
+	text := textKind("text")
+	return recordsOf([]column[Provider]{
+		field("name", text, func(p *Provider) *string { return &p.Name }, true),
+		field("client_id", text, func(p *Provider) *string { return &p.ClientID }, true),
+		field("client_secret", secretText(), func(p *Provider) *Secret { return &p.ClientSecret }, false),
+		field("client_secret_file", text, func(p *Provider) *string { return &p.ClientSecretFile }, false),
+		field("issuer", text, func(p *Provider) *string { return &p.Issuer }, false),
+		field("scopes", text, func(p *Provider) *string { return &p.Scopes }, false),
+		field("audiences", text, func(p *Provider) *string { return &p.Audiences }, false),
+		field("trust_email", boolean(), func(p *Provider) *bool { return &p.TrustEmail }, false),
+	}, func(row Provider, before []Provider) error {
+		if err := row.OAuth().Check(); err != nil {
+			return hinted{err.Error(), "an issuer is https://..., exactly as its discovery document writes it"}
+		}
+		if slices.ContainsFunc(before, func(p Provider) bool { return oauth.Canonical(p.Name) == oauth.Canonical(row.Name) }) {
+			return errors.New("is the second provider of this name")
+		}
+		if !row.ClientSecret.IsZero() && row.ClientSecretFile != "" {
+			return errors.New("has both client_secret and client_secret_file")
 		}
 		return nil
 	})

@@ -81,16 +81,20 @@ func TestReferenceIsCurrent(t *testing.T) {
 	}
 }
 
-// Each YAML block of the guide loads.
+// Each YAML block of the guides loads.
 func TestGuide(t *testing.T) {
 	t.Parallel()
-	data, err := os.ReadFile("../../docs/configuration.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	blocks := regexp.MustCompile("(?s)```yaml\n(.*?)```").FindAllStringSubmatch(string(data), -1)
-	if len(blocks) == 0 {
-		t.Fatal("the guide has no example")
+	var blocks [][]string
+	for _, page := range []string{"configuration", "oauth"} {
+		data, err := os.ReadFile("../../docs/" + page + ".md")
+		if err != nil {
+			t.Fatal(err)
+		}
+		found := regexp.MustCompile("(?s)```yaml\n(.*?)```").FindAllStringSubmatch(string(data), -1)
+		if len(found) == 0 {
+			t.Fatalf("the page %s has no example", page)
+		}
+		blocks = append(blocks, found...)
 	}
 	for _, block := range blocks {
 		path := t.TempDir() + "/fluxbase.yaml"
@@ -102,7 +106,15 @@ func TestGuide(t *testing.T) {
 		if err := os.WriteFile(secretFile, []byte(secret), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		environ := []string{"DATABASE_URL=postgres://db/app", "JWT_SECRET_FILE=" + secretFile}
+		keyFile := t.TempDir() + "/key"
+		if err := os.WriteFile(keyFile, []byte("k"+secret), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		environ := []string{"DATABASE_URL=postgres://db/app", "JWT_SECRET_FILE=" + secretFile,
+			"KEY_FILE=" + keyFile, "GITHUB_SECRET_FILE=" + keyFile}
+		if !strings.Contains(block[1], "database:") {
+			environ = append(environ, "FLUXBASE_DATABASE_URL=postgres://db/app", "FLUXBASE_AUTH_JWT_SECRET_FILE="+secretFile)
+		}
 		if _, err := Load(path, environ); err != nil {
 			t.Errorf("%s\n%v", block[1], err)
 		}

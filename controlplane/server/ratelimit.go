@@ -141,6 +141,8 @@ func authRoute(c echo.Context) string {
 			return authPrefixes[0] + "/login"
 		case "refresh_token":
 			return authPrefixes[0] + "/refresh"
+		case "id_token":
+			return authPrefixes[0] + "/id-token"
 		}
 	}
 	return path

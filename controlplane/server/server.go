@@ -20,8 +20,10 @@ import (
 	"github.com/wayli-app/fluxbase/controlplane/gateway"
 	"github.com/wayli-app/fluxbase/controlplane/guard"
 	"github.com/wayli-app/fluxbase/controlplane/mail"
+	"github.com/wayli-app/fluxbase/controlplane/oauth"
 	"github.com/wayli-app/fluxbase/controlplane/password"
 	"github.com/wayli-app/fluxbase/controlplane/reason"
+	"github.com/wayli-app/fluxbase/controlplane/redirect"
 	"github.com/wayli-app/fluxbase/controlplane/rest"
 	"github.com/wayli-app/fluxbase/controlplane/seal"
 	"github.com/wayli-app/fluxbase/controlplane/token"
@@ -202,6 +204,10 @@ func (s *Server) openAuth(ctx context.Context, version string) error {
 	if s.mail, err = s.newSender(mailTokens); err != nil {
 		return err
 	}
+	providers, redirects, err := s.openProviders()
+	if err != nil {
+		return err
+	}
 	s.gate = authn.NewGate(ringVerifier{verifier, s.keys}, s.gateway, s.clock)
 	s.auth = authn.New(authn.Config{
 		Gate:         s.gate,
@@ -217,9 +223,25 @@ func (s *Server) openAuth(ctx context.Context, version string) error {
 		CrossSite:    s.guard.CrossSite,
 		LimitRefresh: s.limitRefresh,
 		Sealer:       sealer,
+		OAuth:        authn.OAuth{Providers: providers, Redirects: redirects, PublicURL: s.config.Server.PublicURL, Log: s.log},
 		Clock:        s.clock,
 	})
 	return nil
+}
+
+// openProviders makes the identity providers of the configuration, and the list of where a browser may go afterwards.
+func (s *Server) openProviders() (*oauth.Providers, *redirect.List, error) {
+	a := s.config.Auth
+	var configs []oauth.Config
+	for _, p := range a.Providers {
+		configs = append(configs, p.OAuth())
+	}
+	providers, err := oauth.New(configs, oauth.Options{Clock: s.clock})
+	if err != nil {
+		return nil, nil, fmt.Errorf("auth.providers: %w", err)
+	}
+	redirects, err := redirect.New(a.SiteURL, a.RedirectURLs)
+	return providers, redirects, err
 }
 
 func (s *Server) openData(ctx context.Context) (err error) {

@@ -51,6 +51,13 @@ begin
   get diagnostics rows = row_count;
   return next;
 
+  task := 'sign-ins at providers that are over';
+  delete from auth.oauth_flows where id in (
+    select f.id from auth.oauth_flows f where f.expires_at < now() - interval '1 day'
+    limit v_batch for update skip locked);
+  get diagnostics rows = row_count;
+  return next;
+
   task := 'organization invitations that are over';
   delete from auth.organization_invitations where id in (
     select i.id from auth.organization_invitations i

@@ -21,7 +21,12 @@ begin
       when not found or v_flow.used_at is not null then 'flow_state_not_found'
       when v_flow.auth_code_expires_at <= now() then 'flow_state_expired'
       else 'bad_code_verifier' end);
+  elsif v_flow.purpose = 'oauth_link' then
+    v_result := jsonb_build_object('status', fluxbase.oauth_link_complete(p_flow_state_id => v_flow.id));
   else
+    v_result := jsonb_build_object('status', 'ok');
+  end if;
+  if v_result ->> 'status' = 'ok' then
     v_result := auth.issue_session(p_user_id => v_flow.user_id, p_method => v_flow.authentication_method, p_session_id => p_session_id,
                                    p_refresh_hash => p_refresh_hash, p_jti => p_jti, p_user_agent => p_user_agent);
   end if;

@@ -27,6 +27,8 @@ func TestHousekeeping(t *testing.T) {
 		   (null, 'cancelled', now())) v (r, s, c) where $1::uuid is not null`,
 		`insert into auth.flow_states (purpose, code_challenge, expires_at) select 'test', repeat('x', 43), e from (values (now() + interval '1 hour'),
 		   (now() - interval '23 hours'), (now() - interval '25 hours')) v (e) where $1::uuid is not null`,
+		`insert into auth.oauth_flows (provider, redirect_to, state_hash, browser_hash, expires_at) select 'test', 'https://example.com', sha256(e::text::bytea), sha256('b'), e
+		   from (values (now() + interval '1 hour'), (now() - interval '23 hours'), (now() - interval '25 hours')) v (e) where $1::uuid is not null`,
 		`insert into auth.login_attempts (scope, subject, failures, last_attempt_at, slowed_until) select 'account', s, 1, a, u from (values
 		   ('recent', now(), null), ('slowed', now() - interval '2 days', now() + interval '1 hour'), ('stale', now() - interval '2 days', null)) v (s, a, u) where $1::uuid is not null`,
 		`insert into auth.organizations (slug, name) select 'acme', 'Acme' where $1::uuid is not null`,
@@ -67,8 +69,8 @@ func TestHousekeeping(t *testing.T) {
 	got := run()
 	wanted := map[string]int64{
 		"mails that are over":                          2,
-		"sign-ins with a code challenge that are over": 1,
-		"expired entries of the token blacklist":       1, "used and expired one-time tokens": 2, "stale counters of failed logins": 1,
+		"sign-ins with a code challenge that are over": 1, "sign-ins at providers that are over": 1,
+		"expired entries of the token blacklist": 1, "used and expired one-time tokens": 2, "stale counters of failed logins": 1,
 		"dead sessions": 2, "refresh tokens of old generations": 2, "audit partitions made": 0,
 		"old challenges of second factors": 1, "second factors begun and left": 1, "audit partitions dropped": 0,
 		"signing keys that are over":             1,

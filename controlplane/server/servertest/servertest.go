@@ -65,7 +65,12 @@ func On(t testing.TB, db Database, variables ...string) *Server {
 			_ = s.admin.Close(context.Background())
 		}
 	})
-	var err error
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatalf("servertest: %v", err)
+	}
+	s.URL = "http://" + listener.Addr().String()
+	variables = append([]string{"FLUXBASE_SERVER_LISTEN=" + listener.Addr().String()}, variables...)
 	s.Server, err = server.New(t.Context(), server.Options{
 		Config:  Config(t, db, variables...),
 		Files:   fluxbase.Files,
@@ -74,13 +79,9 @@ func On(t testing.TB, db Database, variables ...string) *Server {
 		Dial:    s.Wire.Dial(nil),
 	})
 	if err != nil {
+		_ = listener.Close()
 		t.Fatalf("servertest: %v", err)
 	}
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatalf("servertest: %v", err)
-	}
-	s.URL = "http://" + listener.Addr().String()
 	ctx, stop := context.WithCancel(context.WithoutCancel(t.Context()))
 	s.stop = stop
 	served := make(chan error, 1)
