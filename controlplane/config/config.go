@@ -191,6 +191,7 @@ type REST struct {
 	Aggregates       bool // clients may use aggregate functions
 	TxEnd            string
 	OpenAPIMode      string
+	PlanEnabled      bool
 	StatementTimeout time.Duration // 0 = the default of the login
 }
 

@@ -145,6 +145,8 @@ func restOptions() []option {
 			"Whether what a data request does is kept; with allow-override a client may decide by Prefer: tx=commit or tx=rollback."),
 		entry("rest.openapi_mode", oneOf("follow-privileges", "ignore-privileges", "disabled"), func(c *Config) *string { return &c.REST.OpenAPIMode }, "follow-privileges",
 			"What the description at the root of the data API tells: what the caller may use, everything, or nothing."),
+		entry("rest.plan_enabled", boolean(), func(c *Config) *bool { return &c.REST.PlanEnabled }, "false",
+			"Whether clients may ask for plans of statements. They tell of rows that the caller may not see: not for production."),
 		entry("rest.statement_timeout", durationOrNone(time.Millisecond, 24*time.Hour), func(c *Config) *time.Duration { return &c.REST.StatementTimeout }, "0",
 			"Longest statement of a data request. 0 is the default of the database login."),
 	}

@@ -16,6 +16,7 @@ type Catalog struct {
 	// dynamicSQL tells that application code may run SQL that it makes up, in whatever request.
 	dynamicSQL bool
 	timezones  map[string]bool
+	handlers   *mediaHandlers
 }
 
 // qualifiedName is a schema and a name in it.

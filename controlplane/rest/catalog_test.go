@@ -61,6 +61,17 @@ func TestCatalogDocument(t *testing.T) {
 	compareGolden(t, "catalog.json", out.Bytes())
 }
 
+// TestMediaDocument keeps what media.sql says about schema.sql.
+func TestMediaDocument(t *testing.T) {
+	t.Parallel()
+	f := setup(t)
+	var text string
+	if err := f.super.QueryRow(t.Context(), mediaSQL, exposed).Scan(&text); err != nil {
+		t.Fatal(err)
+	}
+	compareGolden(t, "media.json", []byte(text+"\n"))
+}
+
 func TestCatalogHidesWhatIsNotExposed(t *testing.T) {
 	t.Parallel()
 	f := setup(t)

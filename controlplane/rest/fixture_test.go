@@ -72,6 +72,9 @@ func goldenCatalog(t testing.TB) *Catalog {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if err := c.readMedia(readGolden(t, "media.json")); err != nil {
+		t.Fatal(err)
+	}
 	return c
 }
 

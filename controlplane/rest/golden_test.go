@@ -109,7 +109,7 @@ func TestErrors(t *testing.T) {
 
 // plan runs the first two stages, with all that a setting may allow.
 func plan(catalog *Catalog, in Input) (*Plan, *Error) {
-	return planWith(catalog, in, Limits{Aggregates: true})
+	return planWith(catalog, in, Limits{Aggregates: true, Explain: true})
 }
 
 func planWith(catalog *Catalog, in Input, l Limits) (*Plan, *Error) {

@@ -161,7 +161,7 @@ func (h *Handler) try(ctx context.Context, caller gateway.Caller, catalog *Catal
 		return nil, refusal
 	}
 	options := gateway.QueryOptions{ReadOnly: plan.ReadOnly(), Volatile: plan.Volatile(), Rollback: request.Rollback}
-	err := h.Gateway.Query(ctx, caller, plan.Statement(), options, a.take)
+	err := h.Gateway.Query(ctx, caller, plan.Statement(), options, a.taker(plan))
 	return plan, plan.violation(err)
 }
 

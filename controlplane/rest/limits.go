@@ -12,6 +12,7 @@ type Limits struct {
 	// Aggregates allows aggregate functions in select=.
 	Aggregates bool
 	Rows       int64 // rows of an answer to a read or call; more are left out
+	Explain    bool  // plans of statements are told; off by default
 	TxEnd      TxEnd // whether a request may change anything; empty means TxCommit
 }
 

@@ -65,6 +65,7 @@ func Load(ctx context.Context, g Gateway, schemas []string) (*Catalog, error) {
 		read func([]byte) error
 	}{
 		{viewsSQL, catalog.relateViews},
+		{mediaSQL, catalog.readMedia},
 		{dynamicSQL, func(document []byte) error { return json.Unmarshal(document, &catalog.dynamicSQL) }},
 	} {
 		statement.SQL = part.sql

@@ -1,6 +1,9 @@
 package rest
 
-import "net/http"
+import (
+	"net/http"
+	"strings"
+)
 
 // Input is what Parse reads of an HTTP request. Parse keeps no reference to Body.
 type Input struct {
@@ -24,6 +27,7 @@ func Parse(in Input, l Limits) (*Request, *Error) {
 		return nil, err
 	}
 	r.Rollback = l.TxEnd.undoes(&r.Prefer)
+	r.MayExplain = l.Explain
 	if err := r.parseQuery(in.RawQuery, &l); err != nil {
 		return nil, err
 	}
@@ -74,9 +78,7 @@ func (r *Request) method(method string, target Target) *Error {
 
 // headers reads Accept, the profile and the preferences.
 func (r *Request) headers(h http.Header, end TxEnd) (err *Error) {
-	if r.Media, err = accept(h["Accept"]); err != nil {
-		return err
-	}
+	r.Accept, r.Accepted = accept(h["Accept"]), strings.Join(h["Accept"], ", ")
 	if r.Get {
 		r.Schema = h.Get("Accept-Profile")
 	} else {

@@ -108,7 +108,7 @@ func (c *Catalog) Plan(r *Request) (*Plan, *Error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &Plan{action: r.Action, head: r.Head, media: r.Media, prefer: r.Prefer, payload: r.Payload}
+	p := &Plan{action: r.Action, head: r.Head, prefer: r.Prefer, payload: r.Payload}
 	if zone := r.Prefer.Timezone; zone != "" && !c.timezones[zone] {
 		if r.Prefer.Handling == HandlingStrict {
 			return nil, errPreferences([]string{"timezone=" + zone})
@@ -140,6 +140,9 @@ func (c *Catalog) Plan(r *Request) (*Plan, *Error) {
 		p.row = scope.relation.SQL
 	}
 	if err := scope.resolve(&p.node, &r.Query); err != nil {
+		return nil, err
+	}
+	if err := c.negotiate(p, r); err != nil {
 		return nil, err
 	}
 	switch {

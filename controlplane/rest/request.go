@@ -40,9 +40,11 @@ type Request struct {
 	Conflict  []string     // on_conflict=: the columns in which rows conflict; nil means the primary key
 	Payload   Payload      // of POST, PATCH and PUT
 
-	Media    Media
-	Prefer   Preferences
-	Rollback bool // what the request does is undone
+	Accept     []mediaRange // formats that the client takes, the best first
+	Accepted   string       // the same in the client's words; empty when it takes any
+	Prefer     Preferences
+	Rollback   bool // what the request does is undone
+	MayExplain bool // the plan of the statement is a format, too
 }
 
 // Query is what a request asks of one relation.

@@ -1,6 +1,7 @@
 package rest
 
 import (
+	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -36,6 +37,45 @@ func (a *answer) free() {
 	}
 }
 
+// taker returns the function that takes the rows of a plan's statement.
+func (a *answer) taker(p *Plan) func(row [][]byte) error {
+	switch {
+	case p.media.explain != nil:
+		a.reset()
+		return a.line
+	case p.media.custom != nil && p.media.custom.binary && !p.head:
+		return a.takeBinary
+	}
+	return a.take
+}
+
+// reset empties an answer that is put together of lines.
+func (a *answer) reset() {
+	*a = answer{body: a.body[:0], total: -1}
+}
+
+// line adds a line of a plan.
+func (a *answer) line(row [][]byte) error {
+	if len(row) != 1 {
+		return fmt.Errorf("rest: a plan of %d columns", len(row))
+	}
+	if len(a.body) > 0 {
+		a.body = append(a.body, '\n')
+	}
+	a.body = append(a.body, row[0]...)
+	return nil
+}
+
+// takeBinary is take for a body in hexadecimal.
+func (a *answer) takeBinary(row [][]byte) error {
+	if err := a.take(row); err != nil {
+		return err
+	}
+	n, err := hex.Decode(a.body, a.body)
+	a.body = a.body[:n]
+	return err
+}
+
 // take copies the row; the bytes are valid only during the call.
 func (a *answer) take(row [][]byte) (err error) {
 	if len(row) != 4 && len(row) != 5 {
@@ -58,6 +98,9 @@ func (a *answer) take(row [][]byte) (err error) {
 
 // check refuses an answer that is not what the client allows. Writes were checked by PostgreSQL.
 func (a *answer) check(p *Plan) *Error {
+	if p.media.explain != nil {
+		return nil
+	}
 	if p.merges() {
 		a.existing, a.total = a.total, -1
 	}
@@ -78,6 +121,10 @@ func (a *answer) write(w http.ResponseWriter, p *Plan) (dropped []string) {
 	header := w.Header()
 	status := http.StatusOK
 	hasBody := true
+	if p.media.explain != nil {
+		a.writePlan(w, p)
+		return nil
+	}
 	switch p.action {
 	case Read:
 		status = a.contentRange(header, p, p.offset, a.rows)

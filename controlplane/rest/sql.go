@@ -19,6 +19,9 @@ func (p *Plan) Statement() gateway.Statement {
 	var b builder
 	b.text.Grow(256)
 	b.csvText = p.media.CSV
+	if e := p.media.explain; e != nil {
+		b.explain(e)
+	}
 	switch p.action {
 	case Read:
 		b.read(p)

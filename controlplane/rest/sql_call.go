@@ -32,6 +32,9 @@ func (b *builder) scalar(p *Plan) {
 	})
 	b.sql("select ")
 	switch {
+	case p.media.custom != nil:
+		b.formatted(p.media.custom, func() { b.sql("r.v") })
+		b.sql(", '1'")
 	case p.media.CSV:
 		b.csv([]string{scalarName})
 		b.sql(", ")

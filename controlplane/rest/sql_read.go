@@ -36,8 +36,11 @@ func (b *builder) count(p *Plan, source func()) {
 func (b *builder) body(p *Plan, one bool, source func()) {
 	n := &p.node
 	text := n.renames() && !p.media.CSV
+	custom := p.media.custom
 	b.sql("select ")
 	switch {
+	case custom != nil:
+		b.customized(custom)
 	case p.media.CSV:
 		b.csv(n.names())
 	case p.media.Stripped:
@@ -54,6 +57,8 @@ func (b *builder) body(p *Plan, one bool, source func()) {
 	b.existing(p)
 	b.sql(" from (select ")
 	switch {
+	case custom != nil && custom.row != "":
+		b.wholeRow(custom)
 	case text:
 		b.object(n)
 		b.sql(" as j")

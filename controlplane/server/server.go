@@ -257,7 +257,7 @@ func (s *Server) openData(ctx context.Context) (err error) {
 		Cache:   s.catalog,
 		Caller:  callerOf,
 		Refused: s.refused,
-		Limits:  rest.Limits{Body: s.config.Server.MaxBodyBytes, Rows: r.MaxRows, Aggregates: r.Aggregates, TxEnd: rest.TxEnd(r.TxEnd)},
+		Limits:  rest.Limits{Body: s.config.Server.MaxBodyBytes, Rows: r.MaxRows, Aggregates: r.Aggregates, TxEnd: rest.TxEnd(r.TxEnd), Explain: r.PlanEnabled},
 		Detail:  rest.Detail(r.ErrorDetail),
 		OpenAPI: rest.OpenAPIMode(r.OpenAPIMode),
 		Logger:  s.log,

@@ -156,3 +156,16 @@ grant select, insert, update, delete on public.paints, public.walls to authentic
 create function public.hue(p public.paints) returns public.color language sql stable as $$ select p.shade $$;
 create function public.paints_like(part text) returns setof public.paints language sql stable
   as $$ select p.* from public.paints p where p.name = part $$;
+
+-- formats of the application's own: a function's value, rows of one table, rows of any
+create domain public."text/html" as text;
+create function public.bytes_of(n integer) returns bytea language sql immutable return decode(repeat('00', n), 'hex');
+create domain public."application/vnd.ids" as bytea;
+create domain public."application/vnd.rows" as text;
+create function public.page(title text) returns public."text/html" language sql stable return '<h1>' || title || '</h1>';
+create function public.add_id(state bytea, next public.places) returns public."application/vnd.ids" language sql immutable
+  return state || decode(lpad(to_hex(next.id), 2, '0'), 'hex');
+create aggregate public.ids(public.places) (stype = public."application/vnd.ids", sfunc = public.add_id, initcond = '');
+create function public.add_row(state text, next anyelement) returns public."application/vnd.rows" language plpgsql immutable
+  as $$ begin return concat(state, next); end $$;
+create aggregate public.rows_of(anyelement) (stype = public."application/vnd.rows", sfunc = public.add_row, initcond = '');

@@ -1,0 +1,102 @@
+package rest
+
+import (
+	"net/http"
+	"strconv"
+	"strings"
+)
+
+// explainMedia is PostgREST's media type for the plan of a statement.
+type explainMedia struct {
+	json    bool
+	options []string // of explainOptions
+}
+
+const mediaPlan = "application/vnd.pgrst.plan"
+
+// explainOptions are the options of EXPLAIN that a client may ask for, in the order in which they are told.
+var explainOptions = []string{"analyze", "verbose", "settings", "buffers", "wal"}
+
+// explains returns the format of a media range that asks for the plan of a statement, where that is allowed.
+func (c *Catalog) explains(p *Plan, r *Request, one mediaRange) (m Media, ok bool) {
+	suffix, ok := strings.CutPrefix(one.kind, mediaPlan)
+	if !ok || !r.MayExplain || suffix != "" && suffix != "+text" && suffix != "+json" {
+		return m, false
+	}
+	e := &explainMedia{json: suffix == "+json"}
+	kind, parameters := mediaJSON, ""
+	for one := range explainParameters(one.parameters) {
+		if text, ok := strings.CutPrefix(one, "options="); ok {
+			for _, option := range explainOptions {
+				if strings.Contains("|"+text+"|", "|"+option+"|") {
+					e.options = append(e.options, option)
+				}
+			}
+		}
+		if text, ok := strings.CutPrefix(one, "for="); ok {
+			kind, parameters, _ = strings.Cut(strings.ToLower(strings.Trim(text, `"`)), ";")
+		}
+	}
+	m, ok = c.media(p, kind, parameters)
+	m.explain = e
+	return m, ok
+}
+
+// explainParameters yields the parameters of a media range; a semicolon within quotes is part of one.
+func explainParameters(text string) func(func(string) bool) {
+	return func(yield func(string) bool) {
+		quoted, start := false, 0
+		for i := 0; i <= len(text); i++ {
+			switch {
+			case i < len(text) && text[i] == '"':
+				quoted = !quoted
+			case i == len(text) || text[i] == ';' && !quoted:
+				if !yield(strings.TrimSpace(text[start:i])) {
+					return
+				}
+				start = i + 1
+			}
+		}
+	}
+}
+
+// mediaType is the media type of the plan that makes an answer of the format m.
+func (e *explainMedia) mediaType(m *Media) string {
+	name := mediaPlan + "+text"
+	if e.json {
+		name = mediaPlan + "+json"
+	}
+	name += `; for="` + m.name() + `"`
+	if len(e.options) > 0 {
+		name += "; options=" + strings.Join(e.options, "|")
+	}
+	return name
+}
+
+// explain appends what makes the statement behind it one that tells its plan.
+func (b *builder) explain(e *explainMedia) {
+	b.sql("explain (format ")
+	if e.json {
+		b.sql("json")
+	} else {
+		b.sql("text")
+	}
+	for _, option := range e.options {
+		b.sql(", ", option) // a constant of explainOptions
+	}
+	b.sql(") ")
+}
+
+// writePlan answers with the plan of the statement.
+func (a *answer) writePlan(w http.ResponseWriter, p *Plan) {
+	header := w.Header()
+	header.Set("Content-Type", p.media.contentType())
+	if p.profile != "" {
+		header.Set("Content-Profile", p.profile)
+	}
+	header.Set("Content-Length", strconv.Itoa(len(a.body)))
+	w.WriteHeader(http.StatusOK)
+	if !p.head {
+		_, _ = w.Write(a.body) // the client went away: nobody is left to tell
+	}
+}
