@@ -14,7 +14,13 @@ set local lock_timeout = '5s';
 
 -- Retired signatures: "drop function if exists ..." of each form that a release replaced, exactly and never with cascade.
 -- A server one release older still runs: a signature is listed here one release after its successor came.
-drop function if exists ratelimit.set_rule(text, text, integer, interval, text, text, text); -- has a burst; in no release
+-- Without "if exists", whose notices would be taken for trouble.
+do $$
+begin
+  if to_regprocedure('ratelimit.set_rule(text, text, integer, interval, text, text, text)') is not null then
+    drop function ratelimit.set_rule(text, text, integer, interval, text, text, text); -- without a burst; was in no release
+  end if;
+end $$;
 
 --{{/*
 \ir context/verified.sql

@@ -38,6 +38,7 @@ type Config struct {
 type Server struct {
 	Listen            string // host:port; an empty host is every address of the machine
 	Port              int    // the port of Listen
+	MetricsListen     string // host:port of the listener for Prometheus; empty without
 	PublicURL         string // scheme://host[:port] at which clients reach the server; empty when nobody said it
 	ShutdownTimeout   time.Duration
 	ReadTimeout       time.Duration

@@ -47,6 +47,8 @@ func serverOptions() []option {
 			"The port alone; the host stays that of `server.listen`. It may not contradict a port set there."),
 		entry("server.public_url", publicURL(), func(c *Config) *string { return &c.Server.PublicURL }, "",
 			"Where clients reach the server, `https://api.example.com`: the beginning of links to it that are mailed or given to providers. In development that of `server.listen`.", setting("public_url"), always),
+		entry("server.metrics_listen", address(), func(c *Config) *string { return &c.Server.MetricsListen }, "",
+			"Where a listener of its own answers `GET /metrics` for Prometheus, by plain HTTP: keep it inside."),
 		entry("server.shutdown_timeout", duration(time.Second, time.Hour), func(c *Config) *time.Duration { return &c.Server.ShutdownTimeout }, "25s",
 			"How long requests in flight may take to finish after a signal to stop."),
 		entry("server.read_timeout", durationOrNone(time.Second, day), func(c *Config) *time.Duration { return &c.Server.ReadTimeout }, "30s",

@@ -79,3 +79,12 @@ func (g *Guard) Handler(next http.Handler) http.Handler {
 func overridden(h http.Header) bool {
 	return h["X-Http-Method-Override"] != nil || h["X-Http-Method"] != nil || h["X-Method-Override"] != nil
 }
+
+// Protect puts the headers that protect before a handler that is no part of the API.
+func Protect(c config.Server, next http.Handler) http.Handler {
+	headers := protective(c)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		headers.write(w.Header())
+		next.ServeHTTP(w, r)
+	})
+}

@@ -32,6 +32,7 @@ const (
 // is none.
 type Decision struct {
 	Refused   bool
+	Rule      string // that refuses
 	Limit     int
 	Remaining int
 	Reset     time.Duration // until the window ends
@@ -184,7 +185,7 @@ func (l *Limiter) fromMemory(now time.Time, met []meeting, d *Decision, ask *[]r
 	defer l.mu.Unlock()
 	for _, m := range met {
 		if k, ok := l.lots[m.key]; ok && k.exhausted && now.Before(k.until) && m.rule.enforced() {
-			return Decision{Refused: true, Limit: m.rule.Limit, Reset: k.until.Sub(now)}, true
+			return Decision{Refused: true, Rule: m.rule.Name, Limit: m.rule.Limit, Reset: k.until.Sub(now)}, true
 		}
 	}
 	for _, m := range met {
@@ -261,7 +262,7 @@ func (l *Limiter) settle(now time.Time, met []meeting, taken []taking, d Decisio
 			continue
 		}
 		if rule.enforced() {
-			return Decision{Refused: true, Limit: rule.Limit, Reset: reset}
+			return Decision{Refused: true, Rule: rule.Name, Limit: rule.Limit, Reset: reset}
 		}
 	}
 	return d

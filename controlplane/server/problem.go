@@ -102,6 +102,9 @@ func (s *Server) problem(err error) *authn.Error {
 // fail answers a request that ended in an error, and logs what the client is not told.
 func (s *Server) fail(err error, c echo.Context) {
 	e := s.problem(err)
+	if protections[e.Code] {
+		s.metrics.Refused(e.Code)
+	}
 	if e.Status >= http.StatusInternalServerError && c.Request().Context().Err() == nil {
 		level := slog.LevelError
 		if errors.Is(err, gateway.ErrBusy) || e.Status == http.StatusServiceUnavailable {

@@ -95,6 +95,7 @@ func (s *Server) limit(c echo.Context, path string, who gateway.Caller) error {
 	h.Set("RateLimit-Remaining", strconv.Itoa(d.Remaining))
 	h.Set("RateLimit-Reset", strconv.FormatInt(int64((d.Reset+time.Second-1)/time.Second), 10))
 	if d.Refused {
+		s.metrics.Limited(d.Rule)
 		return errTooMany(d.Reset)
 	}
 	return nil
@@ -127,6 +128,7 @@ func (s *Server) limitRefresh(c echo.Context) error {
 	case err != nil:
 		return err
 	case d.Refused:
+		s.metrics.Limited(d.Rule)
 		return errTooMany(d.Reset)
 	}
 	return nil

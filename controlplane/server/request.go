@@ -33,6 +33,7 @@ func (s *Server) prepare(next http.Handler) http.Handler {
 
 // refuseRequest answers a request that the guard keeps from the routes.
 func (s *Server) refuseRequest(w http.ResponseWriter, r *http.Request, why *guard.Refusal) {
+	s.metrics.Refused(why.Code)
 	s.answer(w, r, &authn.Error{Status: why.Status, Code: why.Code, Message: why.Message})
 }
 
@@ -44,7 +45,7 @@ func (s *Server) origin(c echo.Context) authn.Origin {
 	return authn.Origin{RequestID: requestID(c), IP: s.guard.Client(c.Request())}
 }
 
-// observe logs a request at level debug and turns a panic into an answer. Neither the query nor a header nor the body
+// observe counts a request, logs it at level debug and turns a panic into an answer. Neither the query nor a header nor the body
 // is logged: any of them may hold a secret.
 func (s *Server) observe(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
@@ -53,6 +54,7 @@ func (s *Server) observe(next echo.HandlerFunc) echo.HandlerFunc {
 			if cause := recover(); cause != nil {
 				s.recovered(c, cause)
 			}
+			s.metrics.Request(routeKind(c), c.Response().Status, time.Since(started))
 			if s.log.Enabled(c.Request().Context(), slog.LevelDebug) {
 				s.log.Debug("request", "request_id", requestID(c), "method", c.Request().Method, "route", c.Path(),
 					"status", c.Response().Status, "duration", time.Since(started))

@@ -20,6 +20,7 @@ import (
 	"github.com/wayli-app/fluxbase/controlplane/gateway"
 	"github.com/wayli-app/fluxbase/controlplane/guard"
 	"github.com/wayli-app/fluxbase/controlplane/mail"
+	"github.com/wayli-app/fluxbase/controlplane/metrics"
 	"github.com/wayli-app/fluxbase/controlplane/oauth"
 	"github.com/wayli-app/fluxbase/controlplane/password"
 	"github.com/wayli-app/fluxbase/controlplane/reason"
@@ -59,6 +60,7 @@ type Server struct {
 	reason      *reason.Explainer // in development, with database.direct_url
 	guard       *guard.Guard
 	limiter     *guard.Limiter
+	metrics     *metrics.Metrics
 	certificate *guard.Certificate // nil without TLS
 	mail        *mail.Sender       // nil without mail.host
 	handler     http.Handler
@@ -123,6 +125,7 @@ func (s *Server) open(ctx context.Context, o Options) (err error) {
 	if err != nil {
 		return err
 	}
+	s.openMetrics(o.Version)
 	s.guard = guard.New(guard.Options{Server: s.config.Server, Refuse: s.refuseRequest})
 	s.limiter = guard.NewLimiter(s.gateway, s.clock, s.log)
 	if s.hasher, err = password.New(password.Options{}); err != nil {
@@ -334,8 +337,14 @@ func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
 
 // serveUntil runs the listeners.
 func (s *Server) serveUntil(ctx context.Context, listener net.Listener) error {
-	served := make(chan error, 2)
+	served := make(chan error, 2+len(s.sides()))
 	web := s.web(s.handler)
+	stop, err := s.openSides(ctx, served)
+	if err != nil {
+		_ = listener.Close()
+		return err
+	}
+	defer stop()
 	if address := s.config.Server.TLS.RedirectListen; address != "" {
 		second, err := new(net.ListenConfig).Listen(ctx, "tcp", address)
 		if err != nil {
