@@ -87,13 +87,20 @@ func TestOAuthSignIn(t *testing.T) {
 		t.Errorf("%s flows are left open", n)
 	}
 
-	end := newBrowser(t).follow(authorizeURL(s, "keycloak", "implicit:verified", false), isApp)
+	b := newBrowser(t)
+	back := b.follow(authorizeURL(s, "keycloak", "implicit:verified", false), isCallback)
+	end := b.step(back.String())
 	fragment, err := url.ParseQuery(end.Fragment)
 	if err != nil || end.RawQuery != "" || fragment.Get("token_type") != "bearer" || fragment.Get("expires_in") != "900" || fragment.Get("refresh_token") == "" {
 		t.Fatalf("without a code challenge: %s", end)
 	}
 	if got := s.Do(t, "GET", "/auth/v1/user", nil, "Authorization: Bearer "+fragment.Get("access_token")); got.Status != 200 {
 		t.Errorf("token of the fragment: %d %s", got.Status, got.Body)
+	}
+	for _, secret := range []string{back.Query().Get("state"), back.Query().Get("code"), fragment.Get("access_token"), fragment.Get("refresh_token"), "secret-of-"} {
+		if len(secret) < 10 || strings.Contains(s.Log.String(), secret) {
+			t.Errorf("the log has the secret %.20q", secret)
+		}
 	}
 	s.Exec(t, `select auth.set_setting('oauth_implicit_enabled', 'false')`)
 	if status, _, body := newBrowser(t).get(authorizeURL(s, "keycloak", "implicit:verified", false)); status != 400 || !strings.Contains(body, "code challenge") {
@@ -270,6 +277,10 @@ func TestOAuthForeignAnswers(t *testing.T) {
 			change[1] = first.Scheme + "://" + first.Host
 		}
 		refused("mixed-up provider, "+name, b, with(second, append(change, "state", first.Query().Get("state"))...), "bad_oauth_callback")
+	}
+
+	if n := strings.Count(s.Log.String(), "it comes from another issuer"); n != 2 {
+		t.Errorf("%d of 2 codes of another issuer were kept from the first", n)
 	}
 
 	b = newBrowser(t)

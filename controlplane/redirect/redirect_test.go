@@ -95,3 +95,26 @@ func TestPlaces(t *testing.T) {
 		}
 	}
 }
+
+// Whatever is accepted is on the list in the eyes of a parser that has not been here before.
+func FuzzTarget(f *testing.F) {
+	list, err := redirect.New("https://app.example.com/shop", []string{"com.example.app://signed-in", "http://localhost:3000/**"})
+	if err != nil {
+		f.Fatal(err)
+	}
+	for _, text := range []string{"https://app.example.com/shop/a?b=c", "https://app.example.com/shop/..%2f", "com.example.app://signed-in", "http://localhost:3000@evil.example/", `https://app.example.com\@evil.example/shop`} {
+		f.Add(text)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		u, err := list.Target(text)
+		if err != nil {
+			return
+		}
+		for _, begin := range []string{"https://app.example.com/shop", "https://app.example.com:443/shop", "com.example.app://signed-in", "http://localhost:3000"} {
+			if rest, ok := strings.CutPrefix(strings.ToLower(u.String()), begin); ok && (rest == "" || strings.ContainsAny(rest[:1], "/?")) {
+				return
+			}
+		}
+		t.Errorf("%q leads to %s", text, u)
+	})
+}

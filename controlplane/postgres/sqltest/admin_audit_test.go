@@ -49,6 +49,9 @@ var administration = []string{
 	`select auth.rotate_signing_key(p_algorithm => 'ES256')`,
 	`select auth.revoke_signing_key('{signing_key}')`,
 	`select auth.end_flow('{flow}')`,
+	`select auth.end_oauth_flow('{oauth_flow}')`,
+	`select auth.link_identity('ann@example.com', 'google', '1', 'test')`,
+	`select auth.unlink_identity('{identity}', 'test')`,
 	`select auth.add_signup_rule('allow_domain', 'example.com')`,
 	`select auth.remove_signup_rule({signup_rule})`,
 	`select auth.generate_recovery_codes('cara@example.com', 'test')`,
@@ -124,6 +127,9 @@ func TestAdministrationIsRecorded(t *testing.T) {
 		"key":         `select id::text from auth.api_keys where revoked_at is null and expires_at is null`,
 		"signing_key": `select id::text from auth.signing_keys where published_at is null`,
 		"flow":        `insert into auth.flow_states (purpose, code_challenge, expires_at) values ('test', repeat('a', 43), now() + interval '1 hour') returning id::text`,
+		"oauth_flow": `insert into auth.oauth_flows (provider, redirect_to, state_hash, browser_hash, expires_at)
+			values ('test', 'https://example.com', sha256('a'), sha256('b'), now() + interval '1 hour') returning id::text`,
+		"identity":    `select id::text from auth.identities where provider = 'google'`,
 		"signup_rule": `select max(id)::text from auth.signup_rules`,
 		"factor":      `select id::text from auth.mfa_factors`,
 	}

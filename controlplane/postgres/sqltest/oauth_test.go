@@ -1,0 +1,193 @@
+package sqltest
+
+import (
+	"context"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+
+	"github.com/wayli-app/fluxbase/controlplane/postgres/pgtest"
+)
+
+func identities(t *testing.T, admin *pgx.Conn, user string) string {
+	t.Helper()
+	return one[string](t, admin, `select coalesce(string_agg(provider || ' ' || provider_id, ', ' order by provider), '')
+		from auth.identities_of($1) where provider <> 'email'`, user)
+}
+
+func TestIdentitiesInPsql(t *testing.T) {
+	t.Parallel()
+	db := pgtest.Database(t)
+	super, admin := db.Conn(t, "superuser"), db.Conn(t, "fluxbase_admin")
+	ann := one[uuid.UUID](t, admin, `select auth.create_user('ann@example.com')`) // has no password
+	newUser(t, admin, "bob@example.com")
+	session := newSession(t, super, ann)
+	google := one[uuid.UUID](t, admin, `select auth.link_identity('ann@example.com', 'google', '1', 'moved')`)
+	exec(t, admin, `select auth.link_identity($1::text, 'github', '2', 'moved')`, ann.String())
+	for _, c := range []struct{ sqlstate, text, call string }{
+		{"23505", "linked already", `auth.link_identity('bob@example.com', 'google', '1', 'x')`},
+		{"22023", "reason", `auth.link_identity('bob@example.com', 'google', '3', ' ')`},
+		{"22023", "no provider", `auth.link_identity('bob@example.com', 'email', '3', 'x')`},
+		{"22023", "no provider", `auth.link_identity('bob@example.com', null, '3', 'x')`},
+		{"22023", "the id that the provider has", `auth.link_identity('bob@example.com', 'google', '', 'x')`},
+		{"P0002", "nobody@example.com", `auth.link_identity('nobody@example.com', 'google', '3', 'x')`},
+		{"22023", "reason", `auth.unlink_identity('` + google.String() + `', '')`},
+		{"P0002", "identities_of", `auth.unlink_identity('00000000-0000-4000-8000-0000000000ff', 'x')`},
+		{"P0002", "identities_of", `auth.unlink_identity(null, 'x')`},
+		{"22023", "the address itself", `auth.unlink_identity((select id from auth.identities_of('ann@example.com') where provider = 'email'), 'x')`},
+	} {
+		refused(t, admin, c.sqlstate, []string{c.text}, `select `+c.call)
+	}
+	if got := identities(t, admin, "ann@example.com"); got != "github 2, google 1" {
+		t.Errorf("identities: %s", got)
+	}
+	if got := one[int](t, admin, `select auth.unlink_identity($1, 'lost')`, google); got != 1 {
+		t.Errorf("%d sessions ended", got)
+	}
+	if one[bool](t, super, `select revoked_at is null from auth.sessions where id = $1`, session) {
+		t.Error("the session of whoever held the identity lives on")
+	}
+	refused(t, admin, "22023", []string{"last way in", "set_password"}, `select auth.unlink_identity((select id from auth.identities_of('ann@example.com') where provider = 'github'), 'x')`)
+	exec(t, admin, `select auth.set_password('ann@example.com', 'correct horse battery staple')`)
+	exec(t, admin, `select auth.unlink_identity((select id from auth.identities_of('ann@example.com') where provider = 'github'), 'x')`)
+	if n := audited(t, super, "identity.unlinked"); n != 2 {
+		t.Errorf("%d unlinked in the audit log", n)
+	}
+	if n := audited(t, super, "identity.linked_by_administrator"); n != 2 {
+		t.Errorf("%d linked in the audit log", n)
+	}
+	for _, name := range []string{"fluxbase_server", "fluxbase_api", "fluxbase_auditor"} {
+		refused(t, db.Conn(t, name), "42501", nil, `select auth.link_identity('bob@example.com', 'google', '9', 'x')`)
+		refused(t, db.Conn(t, name), "42501", nil, `select * from auth.admin_identities`)
+		refused(t, db.Conn(t, name), "42501", nil, `select fluxbase.oauth_user('google', '9', 'bob@example.com', true, '{}')`)
+	}
+}
+
+// The forms that a row of a flow can have, whoever writes it.
+func TestOAuthFlowsHoldTheirForm(t *testing.T) {
+	t.Parallel()
+	db := pgtest.Database(t)
+	super, admin := db.Conn(t, "superuser"), db.Conn(t, "fluxbase_admin")
+	ann := newUser(t, admin, "ann@example.com")
+	session := newSession(t, super, ann)
+	const begin = `insert into auth.oauth_flows (provider, redirect_to, expires_at, state_hash, browser_hash, sealed, user_id, session_id, ticket_hash, used_at)
+		values ('google', 'https://example.com', now() + interval '1 hour', $1, $2, $3, $4, $5, $6, $7) returning id`
+	hash, sealed := make([]byte, 32), "v1.0123456789abcdef."+strings.Repeat("A", 80)
+	for constraint, args := range map[string][]any{
+		"oauth_flows_sealed_ck":  {hash, hash, "verifier", nil, nil, nil, nil},
+		"oauth_flows_hashes_ck":  {[]byte("state"), hash, sealed, nil, nil, nil, nil},
+		"oauth_flows_browser_ck": {hash, nil, sealed, nil, nil, nil, nil},
+		"oauth_flows_link_ck":    {nil, nil, nil, ann, session, hash, nil}, // without a code challenge
+	} {
+		refused(t, super, "23514", []string{constraint}, begin, args...)
+	}
+	id := one[uuid.UUID](t, super, begin, hash, hash, sealed, nil, nil, nil, nil)
+	if got := one[string](t, admin, `select state from auth.admin_oauth_flows where id = $1`, id); got != "away" {
+		t.Errorf("state %s", got)
+	}
+	if !one[bool](t, admin, `select auth.end_oauth_flow($1)`, id) || one[bool](t, admin, `select auth.end_oauth_flow($1)`, id) || audited(t, super, "oauth.flow_ended") != 1 {
+		t.Error("a flow does not end, or ends twice")
+	}
+}
+
+// together calls one statement from several connections at once and counts the answers.
+func together(t *testing.T, db *pgtest.DB, calls []string) map[string]int {
+	t.Helper()
+	var (
+		wait    sync.WaitGroup
+		mu      sync.Mutex
+		answers = map[string]int{}
+	)
+	conns := make([]*pgx.Conn, len(calls))
+	for i := range conns {
+		conns[i] = db.Conn(t, "superuser")
+	}
+	for i, call := range calls {
+		wait.Go(func() {
+			var got string
+			if err := conns[i].QueryRow(context.Background(), `select `+call).Scan(&got); err != nil {
+				got = err.Error()
+			}
+			mu.Lock()
+			answers[got]++
+			mu.Unlock()
+		})
+	}
+	wait.Wait()
+	return answers
+}
+
+func TestNobodyLosesTheLastTwoWaysInAtOnce(t *testing.T) {
+	t.Parallel()
+	db := pgtest.Database(t)
+	super, admin := db.Conn(t, "superuser"), db.Conn(t, "fluxbase_admin")
+	for round := range 5 {
+		name := "ann" + strconv.Itoa(round) + "@example.com"
+		user := one[uuid.UUID](t, admin, `select auth.create_user($1)`, name)
+		var calls []string
+		for _, provider := range []string{"google", "github"} {
+			id := one[string](t, admin, `select auth.link_identity($1, $2, $3, 'test')::text`, name, provider, name)
+			calls = append(calls, `fluxbase.remove_identity('`+user.String()+`', '`+id+`', null)`)
+		}
+		if got := together(t, db, calls); got["ok"] != 1 || got["single_identity_not_deletable"] != 1 {
+			t.Fatalf("round %d: %v", round, got)
+		}
+		if got := one[int](t, super, `select count(*) from auth.identities where user_id = $1 and provider <> 'email'`, user); got != 1 {
+			t.Errorf("%d identities are left", got)
+		}
+		left := one[string](t, super, `select id::text from auth.identities where user_id = $1 and provider <> 'email'`, user)
+		second := one[string](t, admin, `select auth.link_identity($1, 'keycloak', $1, 'test')::text`, name)
+		if got := one[string](t, super, `select fluxbase.remove_identity($1, $2::uuid, array['google', 'github'])`, user, left); got != "single_identity_not_deletable" {
+			t.Errorf("the other way in is at a provider that is not configured: %s", got)
+		}
+		if got := one[string](t, super, `select fluxbase.remove_identity($1, $2::uuid, '{keycloak,google,github}')`, user, second); got != "ok" {
+			t.Errorf("one that is configured remains: %s", got)
+		}
+	}
+}
+
+// The same person comes twice at once, and so do two identities with one verified address: one user.
+func TestOneUserOfManyFirstSignIns(t *testing.T) {
+	t.Parallel()
+	db := pgtest.Database(t)
+	super := db.Conn(t, "superuser")
+	for round := range 3 {
+		n := strconv.Itoa(round)
+		var calls []string
+		for i := range 8 {
+			subject := "s" + n
+			if i%2 == 1 {
+				subject += "-" + strconv.Itoa(i)
+			}
+			calls = append(calls, `fluxbase.oauth_user('google', '`+subject+`', 'Ann`+n+`@example.com', true, '{"sub": "x"}') ->> 'status'`)
+		}
+		if got := together(t, db, calls); got["ok"] != len(calls) {
+			t.Fatalf("round %d: %v", round, got)
+		}
+		if users, links := one[int](t, super, `select count(*) from auth.users where email_normalized = $1`, "ann"+n+"@example.com"),
+			one[int](t, super, `select count(*) from auth.identities i join auth.users u on u.id = i.user_id where u.email_normalized = $1`, "ann"+n+"@example.com"); users != 1 || links != 5 {
+			t.Errorf("round %d: %d users, %d identities", round, users, links)
+		}
+	}
+	if n := one[int](t, super, `select count(*) from auth.users`); n != 3 {
+		t.Errorf("%d users", n)
+	}
+	// An address that our table does not take is none.
+	if got := one[string](t, super, `select fluxbase.oauth_user('google', 'odd', 'not an address', true, '{}') ->> 'status'`); got != "ok" {
+		t.Errorf("odd address: %s", got)
+	}
+	if got := one[int](t, super, `select count(*) from auth.users where email is null`); got != 1 {
+		t.Errorf("%d users without address", got)
+	}
+	for rule, want := range map[string]string{"'deny_domain', 'example.com'": "email_address_not_authorized", "'closed'": "signup_disabled"} {
+		exec(t, super, `select auth.add_signup_rule(`+rule+`)`)
+		if got := one[string](t, super, `select fluxbase.oauth_user('google', 'new', 'new@example.com', true, '{}') ->> 'status'`); got != want {
+			t.Errorf("rule %s: %s", rule, got)
+		}
+		exec(t, super, `delete from auth.signup_rules`)
+	}
+}
