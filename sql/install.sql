@@ -203,6 +203,10 @@ end $$;
 --*/}}
 --{{"\n"}}{{ template "keys/signing_keys.sql" . }}
 --{{/*
+\ir keys/trusted_issuers.sql
+--*/}}
+--{{"\n"}}{{ template "keys/trusted_issuers.sql" . }}
+--{{/*
 \ir policy/helpers.sql
 --*/}}
 --{{"\n"}}{{ template "policy/helpers.sql" . }}
@@ -438,6 +442,14 @@ end $$;
 \ir server/signing_keys.sql
 --*/}}
 --{{"\n"}}{{ template "server/signing_keys.sql" . }}
+--{{/*
+\ir server/trusted_issuers.sql
+--*/}}
+--{{"\n"}}{{ template "server/trusted_issuers.sql" . }}
+--{{/*
+\ir admin/data_login.sql
+--*/}}
+--{{"\n"}}{{ template "admin/data_login.sql" . }}
 --{{/*
 \ir server/install_state.sql
 --*/}}

@@ -11,6 +11,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/wayli-app/fluxbase/controlplane/gateway"
+	"github.com/wayli-app/fluxbase/controlplane/issuer"
 	"github.com/wayli-app/fluxbase/controlplane/token"
 )
 
@@ -44,7 +45,17 @@ type Gate struct {
 	verifier Verifier
 	entries  Entries
 	keys     keyCache
+	issuers  Issuers // nil: none but ours
 }
+
+// Issuers decides on tokens of other issuers; [issuer.Issuers] does. The error is [issuer.ErrUnknown] for a token that
+// none of them claims to have made.
+type Issuers interface {
+	Verify(ctx context.Context, text string) (access token.Access, id uuid.UUID, err error)
+}
+
+// Trust makes [Gate.DataCaller] accept tokens of other issuers. It is called before the gate is used.
+func (g *Gate) Trust(issuers Issuers) { g.issuers = issuers }
 
 // NewGate makes a gate. clock measures how long an API key is remembered.
 func NewGate(verifier Verifier, entries Entries, clock func() time.Time) *Gate {
@@ -79,6 +90,31 @@ func (g *Gate) Caller(r *http.Request, o Origin) (gateway.Caller, error) {
 	}
 }
 
+// DataCaller is Caller for the data API, where tokens of trusted issuers are accepted besides ours. Our own claim iss is
+// ours alone, so no token has two judges.
+func (g *Gate) DataCaller(r *http.Request, o Origin) (gateway.Caller, error) {
+	if g.issuers == nil {
+		return g.Caller(r, o)
+	}
+	credentials, err := readCredentials(r.Header)
+	if err != nil {
+		return gateway.Caller{}, err
+	}
+	if credentials.token == "" {
+		return g.Caller(r, o)
+	}
+	access, id, err := g.issuers.Verify(r.Context(), credentials.token)
+	switch {
+	case errors.Is(err, issuer.ErrUnknown):
+		return g.Caller(r, o)
+	case err != nil:
+		return gateway.Caller{}, refusal(err)
+	}
+	return gateway.Caller{
+		Role: access.Role, UserID: access.Subject, IssuerID: id, Claims: access.Claims, IP: o.IP, RequestID: o.RequestID,
+	}, nil
+}
+
 // Session is Caller for routes that are about the session itself: it also returns what the token says, and refuses
 // whoever has none.
 func (g *Gate) Session(r *http.Request, o Origin) (gateway.Caller, token.Access, error) {
@@ -101,13 +137,18 @@ func (g *Gate) Forget(key uuid.UUID) { g.keys.forget(key) }
 
 func (g *Gate) verify(text string) (token.Access, error) {
 	access, err := g.verifier.Verify(text)
-	switch {
-	case errors.Is(err, token.ErrExpired):
-		return access, errExpiredToken
-	case err != nil:
-		return access, errBadToken
+	if err != nil {
+		return access, refusal(err)
 	}
 	return access, nil
+}
+
+// refusal is the answer to a token that was not accepted.
+func refusal(err error) error {
+	if errors.Is(err, token.ErrExpired) {
+		return errExpiredToken
+	}
+	return errBadToken
 }
 
 func tokenCaller(a *token.Access, o Origin) gateway.Caller {

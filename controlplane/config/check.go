@@ -48,6 +48,8 @@ func (r *resolver) derive() {
 	r.deriveURLs()
 	r.readProviderSecrets()
 	r.checkEncryptionKeys()
+	r.derivePostgREST()
+	r.deriveIssuers()
 	r.checkTLS()
 	r.checkMail()
 }

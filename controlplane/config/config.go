@@ -147,6 +147,7 @@ type Auth struct {
 	Providers                []Provider
 	JWTIssuer                string
 	JWTAudience              string
+	TrustedIssuers           []TrustedIssuer
 	AccessTokenLifetime      time.Duration
 	ClockLeeway              time.Duration
 	PasswordMinLength        int
@@ -173,6 +174,23 @@ type Provider struct {
 func (p Provider) OAuth() oauth.Config {
 	return oauth.Config{Name: p.Name, ClientID: p.ClientID, ClientSecret: p.ClientSecret.Reveal(), Issuer: p.Issuer,
 		Scopes: strings.Fields(p.Scopes), Audiences: strings.Fields(p.Audiences), TrustEmail: p.TrustEmail}
+}
+
+// TrustedIssuer is somebody else whose tokens the data API accepts. One of JWKSURL and Secret is set.
+type TrustedIssuer struct {
+	Name           string   `json:"name"`
+	Issuer         string   `json:"issuer,omitempty"` // claim iss; empty = the tokens have none
+	JWKSURL        string   `json:"jwks_url,omitempty"`
+	Secret         Secret   `json:"secret,omitzero"` // a shared secret, or a JWK or JWK set
+	SecretFile     string   `json:"secret_file,omitempty"`
+	Algorithms     []string `json:"algorithms,omitempty"`
+	Audience       string   `json:"audience,omitempty"`
+	RoleClaim      string   `json:"role_claim,omitempty"`
+	DefaultRole    string   `json:"default_role,omitempty"`
+	AllowedRoles   []string `json:"allowed_roles,omitempty"`
+	RequiredClaims []string `json:"required_claims,omitempty"`
+	SubjectIsUser  bool     `json:"subject_is_user,omitempty"`
+	WithoutSession bool     `json:"without_session,omitempty"`
 }
 
 // ErrorDetail is how much of PostgreSQL's error text a client of the data API sees.

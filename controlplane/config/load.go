@@ -213,13 +213,16 @@ func defaultInput(byDefault string, form shape) (*input, []fault) {
 	return &in, faults
 }
 
-// written is the value that the environment or else the file gives an option, and where it stands; the source is
-// empty when neither names the option.
+// written is the value that the environment, or else the file, or else PostgREST's environment gives an option, and where it stands; the source is
+// empty when none names the option.
 func (r *resolver) written(o option) (in *input, source string, faults []fault) {
 	if in, source, faults := r.fromEnviron(o); source != "" {
 		return in, source, faults
 	}
-	return r.fromDocument(o)
+	if in, source, faults := r.fromDocument(o); source != "" {
+		return in, source, faults
+	}
+	return r.fromPostgREST(o)
 }
 
 func (r *resolver) fromEnviron(o option) (*input, string, []fault) {

@@ -114,6 +114,8 @@ func authOptions() []option {
 			"`iss` of our tokens; a token with another one is refused."),
 		entry("auth.jwt_audience", textKind("text"), func(c *Config) *string { return &c.Auth.JWTAudience }, "authenticated",
 			"`aud` of our tokens; a token with another one is refused."),
+		entry("auth.trusted_issuers", trustedIssuers(), func(c *Config) *[]TrustedIssuer { return &c.Auth.TrustedIssuers }, "",
+			"Others whose tokens the data API accepts; [trusted-issuers.md](trusted-issuers.md) explains the fields."),
 		entry("auth.access_token_lifetime", duration(time.Minute, 24*time.Hour), func(c *Config) *time.Duration { return &c.Auth.AccessTokenLifetime }, "15m",
 			"How long an access token is good.", setting("access_token_lifetime")),
 		entry("auth.clock_leeway", durationOrNone(time.Second, time.Minute), func(c *Config) *time.Duration { return &c.Auth.ClockLeeway }, "10s",

@@ -19,6 +19,7 @@ type record struct {
 
 type recordField struct {
 	name, text string
+	list       bool // written as a list; text joins its elements with commas
 	line       int
 }
 
@@ -33,6 +34,7 @@ type fault struct {
 type column[T any] struct {
 	name     string
 	required bool
+	list     bool // may be written as a list
 	assign   func(row *T, text string) error
 }
 
@@ -44,6 +46,23 @@ func field[T, V any](name string, k kind[V], target func(*T) *V, required bool) 
 			*target(row) = value
 		}
 		return err
+	}}
+}
+
+// listField makes a column of a list of texts that check accepts. In one text they are separated by commas.
+func listField[T any](name string, check func(item string) error, target func(*T) *[]string) column[T] {
+	return column[T]{name: name, list: true, assign: func(row *T, text string) error {
+		items := splitList(text)
+		for _, item := range items {
+			if item == "" {
+				return errEmpty
+			}
+			if err := check(item); err != nil {
+				return err
+			}
+		}
+		*target(row) = items
+		return nil
 	}}
 }
 
@@ -94,8 +113,11 @@ func gatherRecord[T any](row record, columns []column[T]) (value T, faults []fau
 		}
 		seen[given.name] = true
 		err := columns[at].assign(&value, given.text)
-		if given.text == "" {
+		switch {
+		case given.text == "":
 			err = errEmpty
+		case given.list && !columns[at].list:
+			err = errNotOne
 		}
 		if err != nil {
 			faults = append(faults, fault{below: "." + given.name, line: given.line, err: err})

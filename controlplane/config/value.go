@@ -131,8 +131,8 @@ func (r valueReader) recordsOf(n *yaml.Node) (input, []fault) {
 		row := record{line: child.Line}
 		seen := map[string]bool{}
 		for i := 0; i+1 < len(child.Content); i += 2 {
-			name := child.Content[i]
-			text, err := r.scalarOf(child.Content[i+1], errNotRecords)
+			name, value := child.Content[i], child.Content[i+1]
+			text, err := r.fieldOf(value)
 			if seen[name.Value] {
 				err = errors.New("names " + printable(name.Value) + " twice")
 			}
@@ -140,9 +140,29 @@ func (r valueReader) recordsOf(n *yaml.Node) (input, []fault) {
 				faults = append(faults, fault{line: name.Line, err: err})
 			}
 			seen[name.Value] = true
-			row.fields = append(row.fields, recordField{name: name.Value, text: text, line: name.Line})
+			row.fields = append(row.fields, recordField{
+				name: name.Value, text: text, list: value.Kind == yaml.SequenceNode, line: name.Line})
 		}
 		in.rows = append(in.rows, row)
 	}
 	return in, faults
+}
+
+// fieldOf is the text of a field of a group: a plain value, or a list of them joined by commas.
+func (r valueReader) fieldOf(n *yaml.Node) (string, error) {
+	if n.Kind != yaml.SequenceNode {
+		return r.scalarOf(n, errNotRecords)
+	}
+	items := make([]string, len(n.Content))
+	for i, child := range n.Content {
+		text, err := r.scalarOf(child, errNotRecords)
+		if err != nil {
+			return "", err
+		}
+		if strings.Contains(text, ",") {
+			return "", errors.New("has a comma in an element of a list")
+		}
+		items[i] = text
+	}
+	return strings.Join(items, ","), nil
 }

@@ -18,6 +18,7 @@ type Caller struct {
 	JTI       uuid.UUID // id of the access token
 	OrgID     uuid.UUID // active organization
 	APIKeyID  uuid.UUID
+	IssuerID  uuid.UUID // trusted issuer of the token, in the place of a session of ours; for Query alone
 	ActorID   uuid.UUID // the real person under impersonation
 	AAL       string    // authenticator assurance level: aal1, aal2
 	IP        netip.Addr

@@ -32,9 +32,10 @@ type envelope struct {
 	params [9][]byte
 }
 
-// Parameter formats of the two gates: 0 text, 1 binary.
+// Parameter formats of the gates: 0 text, 1 binary.
 var (
 	requestFormats = []int16{0, 1, 1, 1, 0, 0, 0, 1, 1}
+	issuerFormats  = []int16{0, 1, 0, 0, 0, 1, 1}
 	entryFormats   = []int16{1, 1, 1, 0, 0, 0}
 )
 
@@ -47,6 +48,16 @@ func (e *envelope) request(key *contextKey, c *Caller, now time.Time, readOnly b
 	p[4], p[5], p[6] = text, mac, claims(c)
 	p[7] = e.flag(readOnly)
 	p[8] = e.milliseconds(timeout)
+	return p
+}
+
+// issuer returns the parameters of fluxbase.begin_issuer_request. They are valid until the envelope's next use.
+func (e *envelope) issuer(key *contextKey, c *Caller, now time.Time, readOnly bool, timeout time.Duration) [][]byte {
+	text, mac := e.seal(key, c, now)
+	p := e.params[:7]
+	p[0], p[1] = e.bytes(c.Role), e.id(c.IssuerID)
+	p[2], p[3], p[4] = text, mac, claims(c)
+	p[5], p[6] = e.flag(readOnly), e.milliseconds(timeout)
 	return p
 }
 

@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5/pgconn"
 )
 
@@ -85,6 +86,13 @@ var (
 		types:   []uint32{oidText, oidUUID, oidUUID, oidUUID, oidText, oidText, oidText, oidBool, oidInt4},
 		formats: requestFormats,
 	}
+	issuerGate = &gateStatement{
+		name: "fluxbase_begin_issuer_request",
+		sql: "select fluxbase.begin_issuer_request(p_role => $1, p_issuer_id => $2," +
+			" p_context => $3, p_context_mac => $4, p_claims => $5, p_read_only => $6, p_statement_timeout => $7)",
+		types:   []uint32{oidText, oidUUID, oidText, oidText, oidText, oidBool, oidInt4},
+		formats: issuerFormats,
+	}
 	entryGate = &gateStatement{
 		name: "fluxbase_begin_entry",
 		sql: "select fluxbase.begin_entry(p_session_id => $1, p_jti => $2, p_api_key_id => $3," +
@@ -129,7 +137,7 @@ func Open(ctx context.Context, config Config) (*Gateway, error) {
 	g := &Gateway{clock: config.Clock, refreshGap: time.Second}
 	g.envelopes.New = func() any { return new(envelope) }
 	var errAPI, errService, errServer error
-	g.api, errAPI = newPool("api", config.API, []*gateStatement{requestGate}, &config)
+	g.api, errAPI = newPool("api", config.API, []*gateStatement{requestGate, issuerGate}, &config)
 	g.service, errService = newPool("service", config.Service, []*gateStatement{requestGate}, &config)
 	g.server, errServer = newPool("server", config.Server, []*gateStatement{entryGate, pendingGate}, &config)
 	if err := errors.Join(errAPI, errService, errServer); err != nil {
@@ -159,8 +167,11 @@ func orDefault[T int | time.Duration](v, otherwise T) T {
 // When ctx ends, the statement is canceled in PostgreSQL and Query returns an error that wraps the context's; the
 // connection stays usable unless PostgreSQL does not answer in time.
 func (g *Gateway) Query(ctx context.Context, caller Caller, st Statement, opt QueryOptions, fn func(row [][]byte) error) error {
-	p := g.api
-	if caller.Role == roleService {
+	p, gate := g.api, requestGate
+	switch {
+	case caller.IssuerID != uuid.Nil:
+		gate = issuerGate
+	case caller.Role == roleService:
 		p = g.service
 	}
 	r := request{
@@ -169,7 +180,7 @@ func (g *Gateway) Query(ctx context.Context, caller Caller, st Statement, opt Qu
 		readOnly: opt.ReadOnly,
 		timeout:  opt.StatementTimeout,
 		batch: batch{
-			gate:     requestGate,
+			gate:     gate,
 			key:      statementKey{role: caller.Role, sql: st.SQL},
 			args:     st.Args,
 			scrub:    opt.Volatile,
@@ -202,6 +213,9 @@ func (g *Gateway) Query(ctx context.Context, caller Caller, st Statement, opt Qu
 //
 // sql must be a constant of this program. Entry is treated as a write: it is never repeated with an unknown outcome.
 func (g *Gateway) Entry(ctx context.Context, caller Caller, sql string, args [][]byte) ([]byte, error) {
+	if caller.IssuerID != uuid.Nil {
+		return nil, errors.New("gateway: tokens of other issuers are for data requests")
+	}
 	var result []byte
 	count := 0
 	gate := entryGate

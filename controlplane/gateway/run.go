@@ -64,6 +64,8 @@ func (g *Gateway) attempt(ctx context.Context, r *request) (out outcome, key *co
 	switch r.batch.gate {
 	case requestGate:
 		r.batch.gateParams = e.request(key, r.caller, g.clock(), r.readOnly, r.timeout)
+	case issuerGate:
+		r.batch.gateParams = e.issuer(key, r.caller, g.clock(), r.readOnly, r.timeout)
 	case entryGate, pendingGate:
 		r.batch.gateParams = e.entry(key, r.caller, g.clock())
 	}

@@ -68,7 +68,7 @@ func (s *Server) serveData(c echo.Context, serve func(w http.ResponseWriter, r *
 
 // serveCaller serves a data request once it is known who asks and that the limits allow it.
 func (s *Server) serveCaller(c echo.Context, path string, serve http.HandlerFunc) error {
-	caller, err := s.gate.Caller(c.Request(), s.origin(c))
+	caller, err := s.gate.DataCaller(c.Request(), s.origin(c))
 	if err != nil {
 		if limited := s.limit(c, canonical(path), s.anonymous(c)); limited != nil {
 			return limited

@@ -19,6 +19,7 @@ import (
 	"github.com/wayli-app/fluxbase/controlplane/config"
 	"github.com/wayli-app/fluxbase/controlplane/gateway"
 	"github.com/wayli-app/fluxbase/controlplane/guard"
+	"github.com/wayli-app/fluxbase/controlplane/issuer"
 	"github.com/wayli-app/fluxbase/controlplane/mail"
 	"github.com/wayli-app/fluxbase/controlplane/metrics"
 	"github.com/wayli-app/fluxbase/controlplane/oauth"
@@ -54,6 +55,7 @@ type Server struct {
 	hasher      *password.Hasher
 	gate        *authn.Gate
 	keys        *signingKeys
+	issuers     *issuer.Issuers // nil without
 	auth        *authn.Handler
 	catalog     *rest.Cache
 	data        *rest.Handler
@@ -141,6 +143,9 @@ func (s *Server) open(ctx context.Context, o Options) (err error) {
 		return err
 	}
 	if err := s.openAuth(ctx, o.Version); err != nil {
+		return err
+	}
+	if err := s.openIssuers(ctx); err != nil {
 		return err
 	}
 	if err := s.openData(ctx); err != nil {
@@ -322,6 +327,9 @@ func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
 	tasks.Go(func() { s.keys.follow(background) })
 	if s.mail != nil {
 		tasks.Go(func() { s.mail.Run(background) })
+	}
+	if s.issuers != nil {
+		tasks.Go(func() { s.issuers.Follow(background) })
 	}
 	if s.certificate != nil {
 		tasks.Go(func() { s.certificate.Follow(background, certificateInterval) })

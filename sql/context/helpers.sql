@@ -73,9 +73,10 @@ revoke all on function auth.jwt() from public;
 grant execute on function auth.jwt() to public;
 comment on function auth.jwt() is 'Verified claims of the access token, null without one; 42501 when they were changed.';
 
+-- An address is an identity: without a user of ours it is nobody's, whatever a trusted issuer writes into its token.
 create or replace function auth.email()
 returns text language sql stable parallel safe security invoker
-return auth.jwt() ->> 'email';
+return case when auth.verified_context() ->> 1 is not null then auth.jwt() ->> 'email' end;
 revoke all on function auth.email() from public;
 grant execute on function auth.email() to public;
-comment on function auth.email() is 'E-mail address in the access token, null without one.';
+comment on function auth.email() is 'E-mail address in the access token, null without one or without a user.';

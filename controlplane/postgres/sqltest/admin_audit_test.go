@@ -48,6 +48,9 @@ var administration = []string{
 	`select auth.rotate_context_key()`,
 	`select auth.rotate_signing_key(p_algorithm => 'ES256')`,
 	`select auth.revoke_signing_key('{signing_key}')`,
+	`select auth.disable_issuer('{issuer}', 'test')`,
+	`select auth.enable_issuer('issuer')`,
+	`select auth.allow_data_login('{data_login}')`,
 	`select auth.end_flow('{flow}')`,
 	`select auth.end_oauth_flow('{oauth_flow}')`,
 	`select auth.link_identity('ann@example.com', 'google', '1', 'test')`,
@@ -113,6 +116,12 @@ func TestAdministrationIsRecorded(t *testing.T) {
 	}
 	t.Cleanup(func() { _ = dba.Close(context.Background()) })
 	exec(t, dba, `set role fluxbase_admin`)
+	data := fmt.Sprintf("data_%d", os.Getpid())
+	exec(t, super, `create role `+data+` login noinherit`)
+	t.Cleanup(func() { _, _ = super.Exec(context.Background(), `drop owned by `+data+`; drop role `+data) })
+	for _, timeout := range []string{"statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout"} {
+		exec(t, super, `alter role `+data+` set `+timeout+` = '5s'`)
+	}
 
 	for _, email := range []string{"ann@example.com", "bob@example.com", "cara@example.com"} {
 		newUser(t, super, email)
@@ -126,6 +135,8 @@ func TestAdministrationIsRecorded(t *testing.T) {
 		"invitation":  `select id::text from auth.organization_invitations`,
 		"key":         `select id::text from auth.api_keys where revoked_at is null and expires_at is null`,
 		"signing_key": `select id::text from auth.signing_keys where published_at is null`,
+		"issuer":      `insert into auth.trusted_issuers (name) values ('issuer') returning name`,
+		"data_login":  `select '` + data + `'`,
 		"flow":        `insert into auth.flow_states (purpose, code_challenge, expires_at) values ('test', repeat('a', 43), now() + interval '1 hour') returning id::text`,
 		"oauth_flow": `insert into auth.oauth_flows (provider, redirect_to, state_hash, browser_hash, expires_at)
 			values ('test', 'https://example.com', sha256('a'), sha256('b'), now() + interval '1 hour') returning id::text`,

@@ -165,7 +165,7 @@ func TestContract(t *testing.T) {
 			  and r.rolname in ('anon', 'authenticated', 'service_role', 'fluxbase_api', 'fluxbase_service')
 			  and has_function_privilege(r.oid, p.oid, 'execute') and not has_function_privilege('public', p.oid, 'execute')
 			  and not (r.rolname like 'fluxbase%' and n.nspname = 'fluxbase'
-			           and p.proname in ('begin_request', 'check_request', 'check_role', 'error_codes'))`},
+			           and p.proname in ('begin_request', 'check_request', 'check_role', 'begin_issuer_request', 'check_issuer', 'error_codes'))`},
 		{"the auditor reads and changes nothing", `
 			select p.oid::regprocedure::text` + functions + ` and has_function_privilege('fluxbase_auditor', p.oid, 'execute')
 			  and not has_function_privilege('public', p.oid, 'execute') and p.provolatile = 'v'`},
