@@ -87,9 +87,6 @@ var presets = map[string]preset{
 		scopes: []string{"identify", "email"}, profile: discordProfile},
 }
 
-// Names are the names of the presets and some that people use for a provider of their own, as clients look for them.
-var Names = []string{"apple", "azure", "discord", "facebook", "github", "gitlab", "google", "keycloak"}
-
 // tenants are the directories of Microsoft that stand for many: their tokens name the real one.
 var tenants = regexp.MustCompile(`^https://login\.microsoftonline\.com/(common|organizations|consumers)/v2\.0$`)
 

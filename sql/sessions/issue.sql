@@ -74,6 +74,7 @@ comment on function auth.issue_session(uuid, text, uuid, bytea, uuid, text, text
   'The only place where sessions are made: checks ban, confirmation and second factors at that moment, then stores session and first refresh token.';
 
 -- Ends sessions of one user.  Sets what is left of their access tokens to nothing: the gate wants a session that is alive.
+-- A code that waits to be exchanged is a session about to be: unless one session alone is meant, it goes along.
 create or replace function auth.end_sessions(
   p_user_id uuid, p_reason text, p_session_id uuid default null, p_except_session_id uuid default null)
 returns integer language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
@@ -86,7 +87,10 @@ begin
     and (p_session_id is null or s.id = p_session_id)
     and (p_except_session_id is null or s.id <> p_except_session_id);
   get diagnostics v_count = row_count;
+  if p_session_id is null then
+    delete from auth.flow_states f where f.user_id = p_user_id and f.used_at is null;
+  end if;
   return v_count;
 end $$;
 revoke all on function auth.end_sessions(uuid, text, uuid, uuid) from public;
-comment on function auth.end_sessions(uuid, text, uuid, uuid) is 'Revokes sessions of a user: one, all but one, or all; returns how many were alive.';
+comment on function auth.end_sessions(uuid, text, uuid, uuid) is 'Revokes sessions of a user: one, all but one, or all, the latter two with the codes that could still be exchanged for one; returns how many were alive.';

@@ -67,6 +67,37 @@ func TestIdentitiesInPsql(t *testing.T) {
 	}
 }
 
+// A code that has not been exchanged is a session about to be: what ends sessions ends it.
+func TestEndingSessionsEndsCodes(t *testing.T) {
+	t.Parallel()
+	db := pgtest.Database(t)
+	super, admin := db.Conn(t, "superuser"), db.Conn(t, "fluxbase_admin")
+	ann := newUser(t, admin, "ann@example.com")
+	session := newSession(t, super, ann)
+	identity := one[uuid.UUID](t, admin, `select auth.link_identity('ann@example.com', 'google', '1', 'test')`)
+	exchanged := func() string {
+		t.Helper()
+		return one[string](t, super, `select fluxbase.flow_exchange(sha256('code'), fluxbase.code_challenge('v'), gen_random_uuid(), sha256('r'), gen_random_uuid(), null) ->> 'status'`)
+	}
+	for name, end := range map[string]string{
+		"all sessions":      `select auth.revoke_user('ann@example.com')`,
+		"a new password":    `select auth.set_password('ann@example.com', 'correct horse battery staple')`,
+		"all but one":       `select auth.end_sessions('` + ann.String() + `', 'test', p_except_session_id => '` + session.String() + `')`,
+		"the way in itself": `select auth.unlink_identity('` + identity.String() + `', 'stolen')`,
+	} {
+		exec(t, super, `select fluxbase.flow_issue_code(fluxbase.flow_begin('oauth', fluxbase.code_challenge('v'), 's256'), $1, 'oauth', sha256('code'))`, ann)
+		exec(t, super, end)
+		if got := exchanged(); got != "flow_state_not_found" {
+			t.Errorf("%s: %s", name, got)
+		}
+	}
+	exec(t, super, `select fluxbase.flow_issue_code(fluxbase.flow_begin('oauth', fluxbase.code_challenge('v'), 's256'), $1, 'oauth', sha256('code'))`, ann)
+	exec(t, admin, `select auth.revoke_session($1)`, newSession(t, super, ann))
+	if got := exchanged(); got != "ok" {
+		t.Errorf("one session alone: %s", got)
+	}
+}
+
 // The forms that a row of a flow can have, whoever writes it.
 func TestOAuthFlowsHoldTheirForm(t *testing.T) {
 	t.Parallel()
