@@ -207,7 +207,8 @@ type REST struct {
 	Schemas          []string
 	MaxRows          int64 // 0 = no limit
 	ErrorDetail      ErrorDetail
-	Aggregates       bool // clients may use aggregate functions
+	MaxBulkBytes     int64 // 0 = no bulk inserts
+	Aggregates       bool  // clients may use aggregate functions
 	TxEnd            string
 	OpenAPIMode      string
 	PlanEnabled      bool

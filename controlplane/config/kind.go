@@ -101,7 +101,7 @@ func size(least, most int64) kind[int64] {
 	}{{"GB", 1 << 30}, {"MB", 1 << 20}, {"kB", 1 << 10}, {"", 1}}
 	show := func(value int64) string {
 		for _, unit := range units {
-			if value%unit.factor == 0 {
+			if value%unit.factor == 0 && (value != 0 || unit.factor == 1) {
 				return strconv.FormatInt(value/unit.factor, 10) + unit.suffix
 			}
 		}

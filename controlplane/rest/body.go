@@ -68,6 +68,7 @@ type decoder struct {
 	pos     int
 	out     []byte
 	nesting int
+	base    int64 // where src begins in the body
 	err     *Error
 }
 
@@ -425,7 +426,7 @@ func (d *decoder) blanks() {
 // fail keeps the first failure and ends reading.
 func (d *decoder) fail(why string) {
 	if d.err == nil {
-		d.err = errJSON(fmt.Sprintf("%s at byte %d", why, d.pos+1))
+		d.err = errJSON(fmt.Sprintf("%s at byte %d", why, d.base+int64(d.pos)+1))
 	}
 	d.pos = len(d.src)
 }

@@ -36,16 +36,21 @@ func csvToJSON(body []byte) ([]byte, *Error) {
 		if len(out) > 1 {
 			out = append(out, ',')
 		}
-		for i, value := range record {
-			separator := byte(',')
-			if i == 0 {
-				separator = '{'
-			}
-			out = append(append(out, separator), keys[i]...)
-			out = appendValue(out, value)
-		}
-		out = append(out, '}')
+		out = appendRecord(out, keys, record)
 	}
+}
+
+// appendRecord appends the object of a line, whose keys have their colons.
+func appendRecord(out []byte, keys [][]byte, record []string) []byte {
+	for i, value := range record {
+		separator := byte(',')
+		if i == 0 {
+			separator = '{'
+		}
+		out = append(append(out, separator), keys[i]...)
+		out = appendValue(out, value)
+	}
+	return append(out, '}')
 }
 
 // appendValue appends a value of CSV.

@@ -22,7 +22,9 @@ type Gateway interface {
 // Config is what a Handler needs.
 type Config struct {
 	Gateway Gateway
-	Cache   *Cache
+	// Transactor runs bulk inserts; nil is none.
+	Transactor Transactor
+	Cache      *Cache
 	// Caller says on whose behalf a request runs. The server has verified token and key before.
 	Caller func(*http.Request) gateway.Caller
 	// Refused answers an error of class ZF: the gate has refused the session, key or role.
@@ -36,7 +38,11 @@ type Config struct {
 }
 
 // Handler serves tables and functions. It is safe for concurrent use.
-type Handler struct{ Config }
+type Handler struct {
+	Config
+	bulk  chan struct{} // holds the bulk inserts that run
+	sizes bulkSizes
+}
 
 // New returns a handler; every field of the configuration but Limits, Detail, OpenAPI and Reason is required.
 func New(c Config) (*Handler, error) {
@@ -57,7 +63,7 @@ func New(c Config) (*Handler, error) {
 		return nil, errors.New("rest: unknown end of transactions " + strconv.Quote(string(c.Limits.TxEnd)))
 	}
 	c.Limits = c.Limits.withDefaults()
-	return &Handler{c}, nil
+	return &Handler{c, make(chan struct{}, maxBulk), bulkSizes{from: bulkFrom, chunk: chunkSize, patience: bulkPatience}}, nil
 }
 
 // ServeTable serves /{name}.
@@ -76,6 +82,10 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request, target Target, n
 	caller := h.Caller(r)
 	if r.Method == http.MethodOptions {
 		h.options(w, r, caller, target, name)
+		return
+	}
+	if h.bulky(r, target) {
+		h.serveBulk(w, r, caller, name)
 		return
 	}
 	body, refusal := h.readBody(w, r)

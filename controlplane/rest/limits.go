@@ -7,7 +7,8 @@ type Limits struct {
 	Depth   int   // nesting of and(...) and or(...), and of embeds
 	Embeds  int   // embedded tables in one request
 	List    int   // elements of one in.(...) list
-	Body    int64 // bytes of a request body; beyond it 413
+	Body    int64 // bytes of a request body; beyond it 413. Of a bulk insert, of each row
+	Bulk    int64 // bytes of the body of a bulk insert; 0 is none, which leaves inserts to Body
 	Nesting int   // nesting of arrays and objects in a JSON body
 	// Aggregates allows aggregate functions in select=.
 	Aggregates bool

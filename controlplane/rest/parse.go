@@ -19,6 +19,18 @@ type Input struct {
 // mean DefaultLimits.
 func Parse(in Input, l Limits) (*Request, *Error) {
 	l = l.withDefaults()
+	r, err := parseHead(in, &l)
+	if err != nil || r.Get || r.Action == Delete {
+		return r, err
+	}
+	if err := r.body(in.Header.Get("Content-Type"), in.Body, &l); err != nil {
+		return nil, err
+	}
+	return r, nil
+}
+
+// parseHead is Parse of everything but the body.
+func parseHead(in Input, l *Limits) (*Request, *Error) {
 	r := &Request{Name: in.Name, MaxRows: l.Rows}
 	if err := r.method(in.Method, in.Target); err != nil {
 		return nil, err
@@ -28,7 +40,7 @@ func Parse(in Input, l Limits) (*Request, *Error) {
 	}
 	r.Rollback = l.TxEnd.undoes(&r.Prefer)
 	r.MayExplain = l.Explain
-	if err := r.parseQuery(in.RawQuery, &l); err != nil {
+	if err := r.parseQuery(in.RawQuery, l); err != nil {
 		return nil, err
 	}
 	if err := r.checkRange(); err != nil {
@@ -38,12 +50,6 @@ func Parse(in Input, l Limits) (*Request, *Error) {
 		if err := r.rangeHeader(in.Header.Get("Range")); err != nil {
 			return nil, err
 		}
-	}
-	if r.Get || r.Action == Delete {
-		return r, nil
-	}
-	if err := r.body(in.Header.Get("Content-Type"), in.Body, &l); err != nil {
-		return nil, err
 	}
 	return r, nil
 }

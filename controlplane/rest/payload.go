@@ -11,6 +11,7 @@ type partition struct {
 	defaults bool     // missing keys mean defaults
 	rows     int
 	parts    []Part
+	last     int // the part of the last object
 }
 
 // add takes the object that d has written from start on.
@@ -36,6 +37,8 @@ func (p *partition) add(d *decoder, start int, keys []string) {
 		return
 	}
 	switch {
+	case len(part.JSON) == 0 && cap(part.JSON) > 0: // of a bulk insert, written out
+		part.JSON = append(part.JSON, '[')
 	case part.JSON == nil && len(p.parts) == 1: // most bodies have one part
 		part.JSON = append(make([]byte, 0, len(d.src)-d.pos+len(d.out)-start+2), '[')
 	case part.JSON == nil:
@@ -49,17 +52,20 @@ func (p *partition) add(d *decoder, start int, keys []string) {
 
 // part returns the part of objects with these keys, nil when there are too many.
 func (p *partition) part(keys []string) *Part {
+	p.last = 0
 	if len(p.parts) > 0 && !(p.columns != nil && p.defaults) {
 		return &p.parts[0]
 	}
 	for i := range p.parts {
 		if slices.Equal(p.parts[i].Keys, keys) {
+			p.last = i
 			return &p.parts[i]
 		}
 	}
 	if len(p.parts) == maxParts {
 		return nil
 	}
+	p.last = len(p.parts)
 	p.parts = append(p.parts, Part{Keys: keys})
 	return &p.parts[len(p.parts)-1]
 }

@@ -21,6 +21,8 @@ type answer struct {
 
 	existing int64 // of an insert that may update: rows that were there before
 
+	spooled *spool // the body of a bulk insert's answer, instead of body
+
 	status  int // that SQL wants; 0 when it does not say
 	own     []ownHeader
 	refused *Error // of what SQL wants
@@ -32,6 +34,7 @@ const maxKept = 256 << 10
 var answers = sync.Pool{New: func() any { return new(answer) }}
 
 func (a *answer) free() {
+	a.spooled = nil
 	if cap(a.body) <= maxKept {
 		answers.Put(a)
 	}
@@ -172,6 +175,10 @@ func (a *answer) write(w http.ResponseWriter, p *Plan) (dropped []string) {
 	dropped = addOwn(header, a.own)
 	if !hasBody || p.head {
 		w.WriteHeader(status)
+		return dropped
+	}
+	if a.spooled != nil {
+		a.spooled.send(w, status)
 		return dropped
 	}
 	header.Set("Content-Length", strconv.Itoa(len(a.body)))

@@ -261,15 +261,16 @@ func (s *Server) openData(ctx context.Context) (err error) {
 		return err
 	}
 	s.data, err = rest.New(rest.Config{
-		Gateway: limitedGateway{s.gateway, r.StatementTimeout},
-		Cache:   s.catalog,
-		Caller:  callerOf,
-		Refused: s.refused,
-		Limits:  rest.Limits{Body: s.config.Server.MaxBodyBytes, Rows: r.MaxRows, Aggregates: r.Aggregates, TxEnd: rest.TxEnd(r.TxEnd), Explain: r.PlanEnabled},
-		Detail:  rest.Detail(r.ErrorDetail),
-		OpenAPI: rest.OpenAPIMode(r.OpenAPIMode),
-		Logger:  s.log,
-		Reason:  s.openReason(),
+		Gateway:    limitedGateway{s.gateway, r.StatementTimeout},
+		Transactor: limitedGateway{s.gateway, r.StatementTimeout},
+		Cache:      s.catalog,
+		Caller:     callerOf,
+		Refused:    s.refused,
+		Limits:     rest.Limits{Body: s.config.Server.MaxBodyBytes, Bulk: r.MaxBulkBytes, Rows: r.MaxRows, Aggregates: r.Aggregates, TxEnd: rest.TxEnd(r.TxEnd), Explain: r.PlanEnabled},
+		Detail:     rest.Detail(r.ErrorDetail),
+		OpenAPI:    rest.OpenAPIMode(r.OpenAPIMode),
+		Logger:     s.log,
+		Reason:     s.openReason(),
 	})
 	return err
 }
@@ -287,6 +288,15 @@ func (g limitedGateway) Query(ctx context.Context, caller gateway.Caller, st gat
 		o.StatementTimeout = g.timeout
 	}
 	return g.Gateway.Query(ctx, caller, st, o, fn)
+}
+
+// Transaction is that of the gateway, with the time limit added.
+func (g limitedGateway) Transaction(ctx context.Context, caller gateway.Caller, o gateway.TransactionOptions,
+	fn func(*gateway.Transaction) error) error {
+	if o.StatementTimeout == 0 {
+		o.StatementTimeout = g.timeout
+	}
+	return g.Gateway.Transaction(ctx, caller, o, fn)
 }
 
 // Handler returns the HTTP side alone. Without Run nobody follows changes of settings and tables.
