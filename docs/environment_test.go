@@ -120,7 +120,7 @@ func newPlace(t *testing.T, path string) *place {
 		t.Fatal(err)
 	}
 	// Commands are shown as they are typed in the root of the repository.
-	for _, name := range []string{"schema", "sql", "policies"} {
+	for _, name := range []string{"schema", "sql", "policies", "testdata"} {
 		from, err := filepath.Abs(filepath.Join(root, name))
 		if err == nil {
 			err = os.Symlink(from, filepath.Join(dir, name))
