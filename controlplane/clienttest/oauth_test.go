@@ -353,7 +353,14 @@ func TestOAuthRedirects(t *testing.T) {
 		t.Errorf("target that is not allowed any more: %s", end)
 	}
 	// An answer as a form comes without cookies: the browser asks again by itself.
-	response, err := b.client.PostForm(s.URL+"/auth/v1/callback", url.Values{"code": {"c"}, "state": {"s"}, "user": {"{}"}})
+	r, err := http.NewRequestWithContext(t.Context(), "POST", s.URL+"/auth/v1/callback", strings.NewReader(url.Values{"code": {"c"}, "state": {"s"}, "user": {"{}"}}.Encode()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	r.Header.Set("Origin", "https://appleid.apple.com")
+	r.Header.Set("Sec-Fetch-Site", "cross-site")
+	response, err := b.client.Do(r)
 	if err != nil {
 		t.Fatal(err)
 	}

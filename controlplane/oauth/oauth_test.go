@@ -319,6 +319,43 @@ func TestMicrosoft(t *testing.T) {
 	}
 }
 
+// A key that the issuer has withdrawn is good for an hour, or for a day when the issuer does not answer.
+func TestWithdrawnKeys(t *testing.T) {
+	t.Parallel()
+	before, after := newIssuer(t, "https://id.example.com"), newIssuer(t, "https://id.example.com")
+	var clock atomic.Int64
+	serves := before.world("id.example.com", before.name)["id.example.com"]
+	w := world{"id.example.com": func(w http.ResponseWriter, r *http.Request) { serves(w, r) }}
+	providers, err := oauth.New([]oauth.Config{{Name: "okta", ClientID: "client", Issuer: before.name}},
+		oauth.Options{Transport: w, Clock: func() time.Time { return now.Add(time.Duration(clock.Load())) }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, _ := providers.Get("okta")
+	token := before.sign(t, before.claims("exp", now.Add(100*time.Hour).Unix()))
+	accepted := func(at time.Duration) bool {
+		clock.Store(int64(at))
+		_, err := p.VerifyIDToken(t.Context(), token, "", "")
+		return err == nil
+	}
+	if !accepted(0) {
+		t.Fatal("a good token is refused")
+	}
+	down := func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusServiceUnavailable) }
+	serves = down
+	if !accepted(2*time.Hour) || !accepted(23*time.Hour) || accepted(25*time.Hour) {
+		t.Error("an issuer that is down for a day")
+	}
+	serves = before.world("id.example.com", before.name)["id.example.com"]
+	if !accepted(26 * time.Hour) {
+		t.Error("an issuer that is back")
+	}
+	serves = after.world("id.example.com", after.name)["id.example.com"]
+	if !accepted(26*time.Hour+59*time.Minute) || accepted(28*time.Hour) {
+		t.Error("a key that was withdrawn is good for too long")
+	}
+}
+
 // A discovery document cannot send us elsewhere, and a provider that is down is asked once for all who wait.
 func TestDiscovery(t *testing.T) {
 	t.Parallel()

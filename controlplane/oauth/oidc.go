@@ -33,16 +33,33 @@ type discovery struct {
 	userInfo       string
 	issuerInAnswer bool // RFC 9207
 	manyTenants    bool // issuer is a pattern
+	readAt         time.Time
 }
+
+// How long what was read of a provider is good, its keys included, and for how long it stands in when the provider does
+// not answer. A key that a provider has withdrawn is not trusted for longer.
+const (
+	freshFor = time.Hour
+	goodFor  = 24 * time.Hour
+)
 
 // retryAfter is how long a failed discovery is answered from memory.
 const retryAfter = 5 * time.Second
 
-// discover reads the discovery document once it is needed, once for all who wait for it.
+// discover reads the discovery document when it is needed, once for all who wait for it.
 func (p *Provider) discover(ctx context.Context) (*discovery, error) {
-	if d := p.discovery.Load(); d != nil {
-		return d, nil
+	known := p.discovery.Load()
+	if known != nil && p.clock().Sub(known.readAt) < freshFor {
+		return known, nil
 	}
+	found, err := p.discoverAnew(ctx)
+	if err != nil && known != nil && p.clock().Sub(known.readAt) < goodFor {
+		return known, nil
+	}
+	return found, err
+}
+
+func (p *Provider) discoverAnew(ctx context.Context) (*discovery, error) {
 	if f := p.failure.Load(); f != nil && p.clock().Sub(f.at) < retryAfter {
 		return nil, f.err
 	}
@@ -93,7 +110,7 @@ func (p *Provider) readDiscovery(ctx context.Context) (*discovery, error) {
 		return nil, fmt.Errorf("%w: discovery of %s: unexpected members", ErrUnavailable, issuer)
 	}
 	d := &discovery{provider: found, issuer: issuer, endpoint: found.Endpoint(), userInfo: document.UserInfo,
-		issuerInAnswer: document.IssuerInAnswer, manyTenants: many}
+		issuerInAnswer: document.IssuerInAnswer, manyTenants: many, readAt: p.clock()}
 	d.endpoint.AuthStyle = oauth2.AuthStyleInHeader // the default (Discovery section 3)
 	if document.Methods != nil && !slices.Contains(document.Methods, "client_secret_basic") {
 		d.endpoint.AuthStyle = oauth2.AuthStyleInParams
@@ -121,8 +138,7 @@ func (p *Provider) verify(ctx context.Context, d *discovery, raw string, audienc
 	if len(raw) > maxToken || !compact.MatchString(raw) {
 		return nil, fmt.Errorf("%w: there is no ID token", ErrRefused)
 	}
-	verifier := d.provider.VerifierContext(oidc.ClientContext(ctx, p.client),
-		&oidc.Config{SkipClientIDCheck: true, SkipIssuerCheck: d.manyTenants, Now: p.clock})
+	verifier := d.provider.Verifier(&oidc.Config{SkipClientIDCheck: true, SkipIssuerCheck: d.manyTenants, Now: p.clock})
 	t, err := verifier.Verify(ctx, raw)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrRefused, err)

@@ -18,6 +18,16 @@ begin
   if not found then
     return 'identity_already_exists';
   end if;
+  -- Whoever was anonymous is somebody now, and keeps the rows.  The address follows if it is verified and nobody else's.
+  update auth.users u set is_anonymous = false where u.id = p_user_id and u.is_anonymous;
+  if found and p_data -> 'email_verified' = 'true' then
+    begin
+      update auth.users u set email = p_data ->> 'email', email_confirmed_at = now(), email_proven_at = now()
+      where u.id = p_user_id and u.email is null;
+    exception when unique_violation or check_violation then
+      null;
+    end;
+  end if;
   perform audit.record(p_action => 'identity.linked', p_subject_id => p_user_id,
     p_details => jsonb_build_object('provider', p_provider, 'provider_id', p_provider_id, 'how', p_how));
   return 'ok';

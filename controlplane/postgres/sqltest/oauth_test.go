@@ -98,6 +98,29 @@ func TestEndingSessionsEndsCodes(t *testing.T) {
 	}
 }
 
+// Linking is how somebody anonymous becomes somebody.
+func TestAnonymousUsersLink(t *testing.T) {
+	t.Parallel()
+	db := pgtest.Database(t)
+	super, admin := db.Conn(t, "superuser"), db.Conn(t, "fluxbase_admin")
+	newUser(t, admin, "taken@example.com")
+	for data, want := range map[string]string{
+		`{"email": "free@example.com", "email_verified": true}`:   "free@example.com true",
+		`{"email": "other@example.com", "email_verified": false}`: "none false",
+		`{"email": "Taken@example.com", "email_verified": true}`:  "none false",
+		`{"email": "no address", "email_verified": true}`:         "none false",
+		`{}`: "none false",
+	} {
+		id := one[uuid.UUID](t, super, `insert into auth.users (is_anonymous) values (true) returning id`)
+		if got := one[string](t, super, `select fluxbase.add_identity($1, 'google', gen_random_uuid()::text, $2, 'user')`, id, data); got != "ok" {
+			t.Errorf("%s: %s", data, got)
+		}
+		if got := one[string](t, super, `select coalesce(email, 'none') || ' ' || (email_proven_at is not null) from auth.users where id = $1 and not is_anonymous`, id); got != want {
+			t.Errorf("%s: %s", data, got)
+		}
+	}
+}
+
 // The forms that a row of a flow can have, whoever writes it.
 func TestOAuthFlowsHoldTheirForm(t *testing.T) {
 	t.Parallel()
