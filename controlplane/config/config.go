@@ -244,12 +244,23 @@ type Mail struct {
 	Links    MailLinks
 }
 
+// StoreFailure is what becomes of requests that cannot be counted.
+type StoreFailure string
+
+const (
+	RefuseSensitive StoreFailure = "refuse_sensitive" // requests under durable rules
+	RefuseAll       StoreFailure = "refuse"
+	PassAll         StoreFailure = "pass"
+)
+
 // RateLimiting is the volume limits of the HTTP server; a limit of 0 is none.
 type RateLimiting struct {
-	Enabled   bool
-	PerMinute int64
-	PerHour   int64
-	Endpoints []EndpointLimit
+	Enabled      bool
+	PerMinute    int64
+	PerHour      int64
+	Endpoints    []EndpointLimit
+	RedisURL     Secret // not set = counted in PostgreSQL
+	StoreFailure StoreFailure
 }
 
 // EndpointLimit is a limit of its own for one path.

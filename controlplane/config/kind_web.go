@@ -152,3 +152,18 @@ func textList(name string, check func(text string) error) kind[[]string] {
 		show: func(value []string) string { return strings.Join(value, ",") },
 	}
 }
+
+// redisURL is where a Redis is. It may hold a password.
+func redisURL() kind[Secret] {
+	k := secretText()
+	k.name = "URL"
+	parse := k.parse
+	k.parse = func(text string) (Secret, error) {
+		u, err := url.Parse(text)
+		if err != nil || u.Scheme != "redis" && u.Scheme != "rediss" || u.Hostname() == "" {
+			return Secret{}, hinted{"must be a URL of Redis", "redis://user:password@host:6379/0, or rediss:// for TLS"}
+		}
+		return parse(text)
+	}
+	return k
+}

@@ -168,6 +168,10 @@ func rateLimitingOptions() []option {
 			"The same for an hour."),
 		entry("rate_limiting.endpoints", endpointLimits(), func(c *Config) *[]EndpointLimit { return &c.RateLimiting.Endpoints }, "",
 			"Limits of their own for single paths; without `method` for every method."),
+		entry("rate_limiting.redis_url", redisURL(), func(c *Config) *Secret { return &c.RateLimiting.RedisURL }, "",
+			"Count in this Redis, `redis://user:password@host:6379/0`, or `rediss://` for TLS. Without it PostgreSQL counts.", secret),
+		entry("rate_limiting.store_failure", oneOf(RefuseSensitive, RefuseAll, PassAll), func(c *Config) *StoreFailure { return &c.RateLimiting.StoreFailure }, "refuse_sensitive",
+			"What becomes of requests that cannot be counted: those under the rules of authentication are refused, or all, or none."),
 	}
 }
 

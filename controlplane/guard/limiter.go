@@ -14,6 +14,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/wayli-app/fluxbase/controlplane/config"
 	"github.com/wayli-app/fluxbase/controlplane/gateway"
 )
 
@@ -26,6 +27,8 @@ type Entries interface {
 const (
 	sqlRateRules = `select fluxbase.rate_rules()`
 	sqlRateLimit = `select fluxbase.rate_limit(p_requests => $1)`
+
+	sqlRateRefused = `select fluxbase.rate_refused(p_rule_id => $1, p_subject => $2)`
 )
 
 // Decision is what the limits say of a request. The numbers are those of the rule that is nearest to its limit; Limit 0
@@ -44,12 +47,16 @@ type Decision struct {
 // gives them out itself; what it has not given out when the window ends is lost, so that servers together never let
 // through more than the limit. Who has reached a limit is refused from memory until the window ends.
 //
+// The counters are those of the database, or of Redis for those who ask for it; the rules are always rows.
+//
 // A Limiter without rules costs nothing. It is safe for concurrent use.
 type Limiter struct {
-	entries Entries
-	clock   func() time.Time
-	log     *slog.Logger
-	rules   atomic.Pointer[[]rateRule]
+	entries  Entries
+	counters Counters
+	failure  Failure
+	clock    func() time.Time
+	log      *slog.Logger
+	rules    atomic.Pointer[[]rateRule]
 
 	mu   sync.Mutex
 	lots map[lotKey]lot
@@ -86,9 +93,15 @@ type lot struct {
 // maxLots bounds the memory: beyond it, what ended is forgotten, and then everything, which is asked again.
 const maxLots = 100_000
 
-// NewLimiter makes a limiter without rules; see [Limiter.Reload].
-func NewLimiter(entries Entries, clock func() time.Time, log *slog.Logger) *Limiter {
-	return &Limiter{entries: entries, clock: clock, log: log, lots: map[lotKey]lot{}}
+// Failure says what becomes of requests when the counters can't be reached.
+type Failure = config.StoreFailure
+
+// NewLimiter makes a limiter without rules; see [Limiter.Reload]. Without counters it counts in the database.
+func NewLimiter(entries Entries, counters Counters, failure Failure, clock func() time.Time, log *slog.Logger) *Limiter {
+	if counters == nil {
+		counters = database{entries}
+	}
+	return &Limiter{entries: entries, counters: counters, failure: failure, clock: clock, log: log, lots: map[lotKey]lot{}}
 }
 
 // Reload reads the rules, and forgets who is refused: counters may have been reset. After an error the old ones hold.
@@ -117,8 +130,9 @@ func (l *Limiter) Reload(ctx context.Context) error {
 	return nil
 }
 
-// Check counts a request. The path is that of the route, below /api/v1, whatever the client wrote. When the database
-// can't be asked, requests pass the rules that are not durable; for the others that is the error.
+// Check counts a request. The path is that of the route, below /api/v1, whatever the client wrote. When the counters
+// can't be asked, requests pass the rules that are not durable, unless the configuration says otherwise; for the others
+// that is the error.
 func (l *Limiter) Check(ctx context.Context, method, path string, who gateway.Caller) (Decision, error) {
 	rules := l.rules.Load()
 	if rules == nil || len(*rules) == 0 {
@@ -127,7 +141,7 @@ func (l *Limiter) Check(ctx context.Context, method, path string, who gateway.Ca
 	now := l.clock()
 	var (
 		d   Decision
-		ask []request
+		ask []Asking
 		met []meeting
 	)
 	for i := range *rules {
@@ -145,10 +159,10 @@ func (l *Limiter) Check(ctx context.Context, method, path string, who gateway.Ca
 	if len(ask) == 0 {
 		return d, nil
 	}
-	taken, err := l.take(ctx, ask)
+	taken, err := l.counters.Take(ctx, ask)
 	if err != nil {
 		for _, m := range met {
-			if m.rule.Durable {
+			if m.rule.enforced() && (l.failure == config.RefuseAll || m.rule.Durable && l.failure != config.PassAll) {
 				return Decision{}, err
 			}
 		}
@@ -164,23 +178,8 @@ type meeting struct {
 	key  lotKey
 }
 
-type request struct {
-	Rule    int    `json:"rule"`
-	Subject string `json:"subject"`
-	Want    int    `json:"want"`
-}
-
-type taking struct {
-	Rule      int    `json:"rule"`
-	Subject   string `json:"subject"`
-	Granted   int    `json:"granted"`
-	Remaining int    `json:"remaining"`
-	Window    int64  `json:"window"`
-	ResetMS   int64  `json:"reset_ms"`
-}
-
 // fromMemory refuses what is known to be refused, gives out of the lots, and lists what must be asked.
-func (l *Limiter) fromMemory(now time.Time, met []meeting, d *Decision, ask *[]request) (refusal Decision, refused bool) {
+func (l *Limiter) fromMemory(now time.Time, met []meeting, d *Decision, ask *[]Asking) (refusal Decision, refused bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, m := range met {
@@ -197,32 +196,15 @@ func (l *Limiter) fromMemory(now time.Time, met []meeting, d *Decision, ask *[]r
 			l.lots[m.key] = k
 			d.nearest(m.rule.Limit, k.left+k.remaining, k.until.Sub(now))
 		default:
-			*ask = append(*ask, request{m.rule.ID, m.key.subject, m.rule.want()})
+			*ask = append(*ask, Asking{m.rule.ID, m.key.subject, m.rule.want(), m.rule.Limit, m.rule.WindowSeconds, m.rule.enforced(), m.rule.Durable})
 		}
 	}
 	return Decision{}, false
 }
 
-func (l *Limiter) take(ctx context.Context, ask []request) ([]taking, error) {
-	text, err := json.Marshal(ask)
-	if err != nil {
-		return nil, err
-	}
-	if text, err = l.entries.Entry(ctx, gateway.Caller{Role: "anon"}, sqlRateLimit, [][]byte{text}); err != nil {
-		return nil, fmt.Errorf("count a request: %w", err)
-	}
-	var answer struct {
-		Taken []taking `json:"taken"`
-	}
-	if err := json.Unmarshal(text, &answer); err != nil {
-		return nil, fmt.Errorf("count a request: %w", err)
-	}
-	return answer.Taken, nil
-}
-
 // settle decides by what was granted and keeps the rest. Windows end by the clock from before the question, which is
 // never later than that of the database.
-func (l *Limiter) settle(now time.Time, met []meeting, taken []taking, d Decision) Decision {
+func (l *Limiter) settle(now time.Time, met []meeting, taken []Taking, d Decision) Decision {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.shrink(now)

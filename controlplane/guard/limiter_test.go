@@ -14,6 +14,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/wayli-app/fluxbase/controlplane/config"
 	"github.com/wayli-app/fluxbase/controlplane/gateway"
 	"github.com/wayli-app/fluxbase/controlplane/guard"
 )
@@ -63,7 +64,7 @@ func newLimiter(t *testing.T, rules string, limits map[int]int) (*guard.Limiter,
 	t.Helper()
 	d := &database{rules: rules, limits: limits, hits: map[string]int{}, window: 1, reset: 60_000}
 	now := time.Unix(1_800_000_000, 0)
-	l := guard.NewLimiter(d, func() time.Time { return now }, slog.New(slog.DiscardHandler))
+	l := guard.NewLimiter(d, nil, config.RefuseSensitive, func() time.Time { return now }, slog.New(slog.DiscardHandler))
 	if err := l.Reload(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -193,14 +194,27 @@ func TestReportedRulesRefuseNobody(t *testing.T) {
 	}
 }
 
-// Without the database sensitive rules let nobody through, others everybody.
+// When nobody counts, sensitive rules let nobody through and others everybody, unless the configuration says otherwise.
 func TestStoreFails(t *testing.T) {
 	t.Parallel()
-	for _, durable := range []string{"true", "false"} {
-		l, d, _ := newLimiter(t, `[{"id":1,"scope":"ip","limit":1,"window_seconds":60,"mode":"enforce","durable":`+durable+`}]`, map[int]int{1: 1})
+	for _, c := range []struct {
+		failure config.StoreFailure
+		durable bool
+		mode    string
+		refused bool
+	}{
+		{config.RefuseSensitive, true, "enforce", true}, {config.RefuseSensitive, false, "enforce", false}, {config.RefuseSensitive, true, "report", false},
+		{config.RefuseAll, true, "enforce", true}, {config.RefuseAll, false, "enforce", true}, {config.RefuseAll, false, "report", false},
+		{config.PassAll, true, "enforce", false}, {config.PassAll, false, "enforce", false},
+	} {
+		d := &database{rules: fmt.Sprintf(`[{"id":1,"scope":"ip","limit":1,"window_seconds":60,"mode":%q,"durable":%t}]`, c.mode, c.durable)}
+		l := guard.NewLimiter(d, nil, c.failure, time.Now, slog.New(slog.DiscardHandler))
+		if err := l.Reload(t.Context()); err != nil {
+			t.Fatal(err)
+		}
 		d.err = errors.New("gone")
-		if _, err := l.Check(t.Context(), "POST", "/x", someone); (err != nil) != (durable == "true") {
-			t.Errorf("durable %s: %v", durable, err)
+		if _, err := l.Check(t.Context(), "POST", "/x", someone); (err != nil) != c.refused {
+			t.Errorf("%+v: %v", c, err)
 		}
 	}
 }
@@ -225,7 +239,7 @@ func BenchmarkLimiter(b *testing.B) {
 		b.Run(name, func(b *testing.B) {
 			d := &database{rules: fmt.Sprintf(`[{"id":1,"scope":"client","limit":%d,"window_seconds":60,"mode":"enforce"}]`, limit),
 				limits: map[int]int{1: limit}, hits: map[string]int{}, window: 1, reset: 3_600_000}
-			l := guard.NewLimiter(d, time.Now, slog.New(slog.DiscardHandler))
+			l := guard.NewLimiter(d, nil, config.RefuseSensitive, time.Now, slog.New(slog.DiscardHandler))
 			if err := l.Reload(b.Context()); err != nil {
 				b.Fatal(err)
 			}

@@ -13,6 +13,7 @@ import (
 
 	"github.com/wayli-app/fluxbase/controlplane/authn"
 	"github.com/wayli-app/fluxbase/controlplane/gateway"
+	"github.com/wayli-app/fluxbase/controlplane/guard"
 )
 
 const sqlApplyRateLimits = `select fluxbase.apply_rate_limits(p_rules => $1)`
@@ -25,6 +26,19 @@ type rateLimit struct {
 	Path          string `json:"path,omitempty"`
 	Limit         int64  `json:"limit"`
 	WindowSeconds int    `json:"window_seconds"`
+}
+
+func (s *Server) openLimiter() (err error) {
+	c := s.config.RateLimiting
+	var counters guard.Counters
+	if c.Enabled && !c.RedisURL.IsZero() {
+		if s.redis, err = guard.NewRedis(c.RedisURL.Reveal(), s.gateway); err != nil {
+			return fmt.Errorf("rate_limiting.redis_url: %w", err)
+		}
+		counters = s.redis
+	}
+	s.limiter = guard.NewLimiter(s.gateway, counters, c.StoreFailure, s.clock, s.log)
+	return nil
 }
 
 // openLimits gives the database the rules of the configuration and reads all. Without rate_limiting.enabled there are

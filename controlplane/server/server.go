@@ -62,6 +62,7 @@ type Server struct {
 	reason      *reason.Explainer // in development, with database.direct_url
 	guard       *guard.Guard
 	limiter     *guard.Limiter
+	redis       *guard.Redis // nil without rate_limiting.redis_url
 	metrics     *metrics.Metrics
 	certificate *guard.Certificate // nil without TLS
 	mail        *mail.Sender       // nil without mail.host
@@ -129,7 +130,9 @@ func (s *Server) open(ctx context.Context, o Options) (err error) {
 	}
 	s.openMetrics(o.Version)
 	s.guard = guard.New(guard.Options{Server: s.config.Server, Refuse: s.refuseRequest})
-	s.limiter = guard.NewLimiter(s.gateway, s.clock, s.log)
+	if err := s.openLimiter(); err != nil {
+		return err
+	}
 	if s.hasher, err = password.New(password.Options{}); err != nil {
 		return err
 	}
@@ -445,6 +448,9 @@ func (s *Server) Close(ctx context.Context) {
 			if err := s.gateway.Close(ctx); err != nil {
 				s.log.Warn("connections to the database were cut", "error", err)
 			}
+		}
+		if s.redis != nil {
+			_ = s.redis.Close()
 		}
 		if s.hasher != nil {
 			s.hasher.Close()

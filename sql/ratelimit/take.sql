@@ -95,3 +95,16 @@ end $$;
 revoke all on function fluxbase.rate_limit(jsonb) from public;
 grant execute on function fluxbase.rate_limit(jsonb) to fluxbase_server;
 comment on function fluxbase.rate_limit(jsonb) is 'Takes requests of subjects under rules: [{"rule", "subject", "want"}]; says what was granted and when each window ends.';
+
+-- Of servers that count elsewhere, which ask once for a window.
+create or replace function fluxbase.rate_refused(p_rule_id integer, p_subject text)
+returns jsonb language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
+as $$
+begin
+  perform audit.record(p_action => 'ratelimit.refused', p_outcome => 'denied', p_details => jsonb_build_object(
+    'rule', (select r.name from ratelimit.rules r where r.id = p_rule_id), 'subject', p_subject));
+  return jsonb_build_object('status', 'ok');
+end $$;
+revoke all on function fluxbase.rate_refused(integer, text) from public;
+grant execute on function fluxbase.rate_refused(integer, text) to fluxbase_server;
+comment on function fluxbase.rate_refused(integer, text) is 'Records that a subject has reached the limit of a rule, which another store has counted.';
