@@ -435,3 +435,38 @@ func TestOAuthLinksByProvenAddressesAlone(t *testing.T) {
 		t.Errorf("%s sessions owe a second factor", n)
 	}
 }
+
+// What changes the ways into an account asks for the second factor of whoever has one, as a new password does.
+func TestOAuthWaysInNeedTheSecondFactor(t *testing.T) {
+	t.Parallel()
+	s := oauthBed(t)
+	id := s.CreateUser(t, email)
+	linked := s.Value(t, `auth.link_identity($1, 'keycloak', 'ann:none', 'test')`, email)
+	k := s.Login(t, email)
+	s.Exec(t, `insert into auth.mfa_factors (id, user_id, factor_type, status, secret) values (gen_random_uuid(), $1, 'totp', 'verified', 'v1.0123456789abcdef.' || repeat('A', 80))`, id)
+	begin := "/auth/v1/user/identities/authorize?" + url.Values{"provider": {"other"}, "redirect_to": {app}, "code_challenge": {challengeOf(verifier)}, "code_challenge_method": {"s256"}}.Encode()
+	for name, got := range map[string]servertest.Answer{
+		"link":   s.Do(t, "GET", begin, nil, k.Bearer()),
+		"unlink": s.Do(t, "DELETE", "/auth/v1/user/identities/"+linked, nil, k.Bearer()),
+	} {
+		if got.Status != 403 || got.Code() != "insufficient_aal" {
+			t.Errorf("%s: %d %s", name, got.Status, got.Body)
+		}
+	}
+	s.Exec(t, `delete from auth.mfa_factors`)
+	if got := s.Do(t, "GET", begin, nil, k.Bearer()); got.Status != 200 || !strings.HasPrefix(got.Text("url"), s.URL+"/auth/v1/authorize?") {
+		t.Errorf("without a factor: %d %s", got.Status, got.Body)
+	}
+	for _, path := range []string{"x", "00000000-0000-4000-8000-0000000000ff", strings.ToUpper(linked)} {
+		if got := s.Do(t, "DELETE", "/auth/v1/user/identities/"+path, nil, k.Bearer()); got.Status != 404 || got.Code() != "identity_not_found" {
+			t.Errorf("unlink %s: %d %s", path, got.Status, got.Body)
+		}
+	}
+	s.CreateUser(t, "bob@example.com")
+	if got := s.Do(t, "DELETE", "/auth/v1/user/identities/"+linked, nil, s.Login(t, "bob@example.com").Bearer()); got.Status != 404 {
+		t.Errorf("unlink somebody else's: %d %s", got.Status, got.Body)
+	}
+	if got := s.Do(t, "GET", "/auth/v1/identities", nil, k.Bearer()); got.Status != 200 || strings.Count(string(got.Body), "identity_id") != 2 {
+		t.Errorf("identities: %d %s", got.Status, got.Body)
+	}
+}
