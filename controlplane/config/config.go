@@ -208,7 +208,9 @@ type REST struct {
 	MaxRows          int64 // 0 = no limit
 	ErrorDetail      ErrorDetail
 	MaxBulkBytes     int64 // 0 = no bulk inserts
-	Aggregates       bool  // clients may use aggregate functions
+	Compression      bool
+	ETag             bool
+	Aggregates       bool // clients may use aggregate functions
 	TxEnd            string
 	OpenAPIMode      string
 	PlanEnabled      bool

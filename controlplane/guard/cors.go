@@ -12,9 +12,9 @@ import (
 
 // What pages of allowed origins may always send and read: all that the APIs understand, and what supabase-js adds.
 var (
-	requestHeaders = []string{"accept", "accept-profile", "apikey", "authorization", "content-profile", "content-type", "prefer",
+	requestHeaders = []string{"accept", "accept-profile", "apikey", "authorization", "content-profile", "content-type", "if-none-match", "prefer",
 		"range", "range-unit", "x-api-key", "x-client-info", "x-csrf-token", "x-fluxbase-session", "x-retry-count", "x-supabase-api-version"}
-	answerHeaders = []string{"content-location", "content-profile", "content-range", "location", "preference-applied", "ratelimit-limit",
+	answerHeaders = []string{"content-location", "content-profile", "content-range", "etag", "location", "preference-applied", "ratelimit-limit",
 		"ratelimit-remaining", "ratelimit-reset", "retry-after", "www-authenticate", "x-request-id", "x-supabase-api-version"}
 	corsMethods = "GET, HEAD, POST, PUT, PATCH, DELETE"
 )

@@ -32,7 +32,9 @@ type Config struct {
 	Limits  Limits // zero fields mean DefaultLimits
 	Detail  Detail // empty means DetailMessage
 	OpenAPI OpenAPIMode
-	Logger  *slog.Logger
+	// Compress and ETag spare clients bytes of large answers.
+	Compress, ETag bool
+	Logger         *slog.Logger
 	// Reason says in one line why a request was refused or wrote no row. For development; nil in production.
 	Reason func(context.Context, gateway.Caller, Denial) (string, error)
 }
@@ -114,6 +116,7 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request, target Target, n
 	if plan.action == Read {
 		w.Header().Set("Content-Location", contentLocation(name, r.URL.RawQuery))
 	}
+	a.large = h.large(r, plan, a)
 	h.logDropped(r.Context(), caller, a.write(w, plan))
 }
 

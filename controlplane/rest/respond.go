@@ -21,7 +21,8 @@ type answer struct {
 
 	existing int64 // of an insert that may update: rows that were there before
 
-	spooled *spool // the body of a bulk insert's answer, instead of body
+	large   *largeAnswer // how a large body is sent; nil is as it is
+	spooled *spool       // the body of a bulk insert's answer, instead of body
 
 	status  int // that SQL wants; 0 when it does not say
 	own     []ownHeader
@@ -179,6 +180,10 @@ func (a *answer) write(w http.ResponseWriter, p *Plan) (dropped []string) {
 	}
 	if a.spooled != nil {
 		a.spooled.send(w, status)
+		return dropped
+	}
+	if a.large != nil {
+		a.large.send(w, status, a.body)
 		return dropped
 	}
 	header.Set("Content-Length", strconv.Itoa(len(a.body)))

@@ -272,6 +272,8 @@ func (s *Server) openData(ctx context.Context) (err error) {
 		Limits:     rest.Limits{Body: s.config.Server.MaxBodyBytes, Bulk: r.MaxBulkBytes, Rows: r.MaxRows, Aggregates: r.Aggregates, TxEnd: rest.TxEnd(r.TxEnd), Explain: r.PlanEnabled},
 		Detail:     rest.Detail(r.ErrorDetail),
 		OpenAPI:    rest.OpenAPIMode(r.OpenAPIMode),
+		Compress:   r.Compression,
+		ETag:       r.ETag,
 		Logger:     s.log,
 		Reason:     s.openReason(),
 	})
