@@ -203,15 +203,16 @@ var leftovers = []struct {
 	leave  string
 	notice string // one row, one column: what the victim's request finds
 	clean  string // what it must find; empty: the same as on a fresh connection
-	weaken string // text to take out of the gate
+	gate   string // function of the gate that clears it
+	weaken string // text to take out of that
 }{
-	{"search_path", `select set_config('search_path', 'pg_temp, evil', false)`, `select current_setting('search_path')`, "", "reset all;"},
-	{"statement_timeout", `select set_config('statement_timeout', '1', false)`, `select current_setting('statement_timeout')`, "", "reset all;"},
-	{"row_security", `select set_config('row_security', 'off', false)`, `select current_setting('row_security')`, "on", "reset all;"},
-	{"a setting that a policy may read", `select set_config('app.tenant', 'mallory', false)`, `select coalesce(current_setting('app.tenant', true), '')`, "", "reset all;"},
-	{"an advisory lock", `select pg_advisory_lock(42)`, `select count(*) from pg_locks where locktype = 'advisory' and pid = pg_backend_pid()`, "0", " or pg_advisory_unlock_all() is null"},
+	{"search_path", `select set_config('search_path', 'pg_temp, evil', false)`, `select current_setting('search_path')`, "", "check_request", "reset all;"},
+	{"statement_timeout", `select set_config('statement_timeout', '1', false)`, `select current_setting('statement_timeout')`, "", "check_request", "reset all;"},
+	{"row_security", `select set_config('row_security', 'off', false)`, `select current_setting('row_security')`, "on", "check_request", "reset all;"},
+	{"a setting that a policy may read", `select set_config('app.tenant', 'mallory', false)`, `select coalesce(current_setting('app.tenant', true), '')`, "", "check_request", "reset all;"},
+	{"an advisory lock", `select pg_advisory_lock(42)`, `select count(*) from pg_locks where locktype = 'advisory' and pid = pg_backend_pid()`, "0", "begin_request", "pg_advisory_unlock_all()"},
 	{"a temporary type named like ours", `select public.command('create domain pg_temp.uuid as text'), public.command('create temp table notes as select 1 as id')`,
-		`select count(*) from pg_class where relnamespace = pg_my_temp_schema()`, "0", "discard temp;"},
+		`select count(*) from pg_class where relnamespace = pg_my_temp_schema()`, "0", "check_request", "discard temp;"},
 }
 
 func TestNothingIsLeftForTheNextRequest(t *testing.T) {
@@ -239,8 +240,12 @@ func TestNothingIsLeftForTheNextRequest(t *testing.T) {
 			if found := notice(); found != clean {
 				t.Fatalf("found %q, on a clean connection %q", found, clean)
 			}
+			with := ""
+			if l.gate == "begin_request" { // an expression
+				with = "null::void"
+			}
 			exec(t, s.superuser, fmt.Sprintf(`do $do$ begin execute replace(
-				pg_get_functiondef('fluxbase.begin_request'::regproc), %s, ''); end $do$`, quote(l.weaken)))
+				pg_get_functiondef('fluxbase.%s'::regproc), %s, %s); end $do$`, l.gate, quote(l.weaken), quote(with)))
 			leave()
 			if found := notice(); found == clean {
 				t.Fatal("without its protection nothing is left either, so the test proves nothing")

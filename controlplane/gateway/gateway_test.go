@@ -292,8 +292,8 @@ func TestStatementCacheIsBounded(t *testing.T) {
 			}
 		}
 	}
-	// This one and two others, reset role and the gate.
-	if got := f.one(t, anonCaller(), read, "select count(*) from pg_prepared_statements"); got != "5" {
+	// This one and two others, reset role and the two gates.
+	if got := f.one(t, anonCaller(), read, "select count(*) from pg_prepared_statements"); got != "6" {
 		t.Errorf("%s prepared statements", got)
 	}
 }

@@ -27,6 +27,8 @@ const stub = `
 	begin
 		perform set_config('transaction_read_only', p_read_only::text, true), set_config('role', p_role, true);
 	end $$;
+	create function fluxbase.begin_issuer_request(p_role text, p_issuer_id uuid, p_context text, p_context_mac text, p_claims text,
+		p_read_only boolean, p_statement_timeout integer) returns void language plpgsql as $$ begin end $$;
 	create function fluxbase.begin_entry(p_session_id uuid, p_jti uuid, p_api_key_id uuid, p_context text,
 		p_context_mac text, p_claims text) returns void language plpgsql as $$ begin end $$;
 	create function fluxbase.begin_pending_entry(p_session_id uuid, p_jti uuid, p_api_key_id uuid, p_context text,

@@ -3,15 +3,24 @@
 
 -- Definer: the data logins have no right on any table.  The row must be found and alive; no answer means no.
 -- The context is compared with the row, so that a token signed by a thief of the key needs a live session of its victim.
+-- What an earlier request may have left on the connection goes first: a function of its own for that would cost 2 us.
 -- Every request comes through here: conditions without a sub-select and one SPI call count in microseconds.
 -- A token keeps its level until it expires, the session may lose it.  No member before the level contains a comma.
 create or replace function fluxbase.check_request(p_session_id uuid, p_jti uuid, p_api_key_id uuid, p_context text)
-returns boolean language plpgsql stable security definer set search_path = pg_catalog, pg_temp
+returns boolean language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
 as $$
 declare
   v_denied boolean;
   v_pending boolean;
 begin
+  reset all;
+  if pg_my_temp_schema() <> 0 then -- asking costs nothing, discarding does
+    discard temp;
+  end if;
+  discard sequences; -- lastval() and currval()
+  if p_context is null then
+    raise exception using errcode = 'ZF400', message = 'request context is missing';
+  end if;
   if p_session_id is not null then
     select s.has_denied_tokens, s.mfa_pending or s.aal = 'aal1' and split_part(p_context, ',', 5) not in ('"aal1"', 'null')
     into v_denied, v_pending
@@ -54,11 +63,11 @@ end $$;
 revoke all on function fluxbase.check_request(uuid, uuid, uuid, text) from public;
 grant execute on function fluxbase.check_request(uuid, uuid, uuid, text) to fluxbase_api, fluxbase_service, fluxbase_server;
 comment on function fluxbase.check_request(uuid, uuid, uuid, text) is
-  'True when the session or the API key of the request is alive; raises ZF401, ZF402 or, for want of a second factor, ZF405.';
+  'Clears the connection of leftovers; true when the session or the API key of the request is alive, else ZF401, ZF402 or, for want of a second factor, ZF405.';
 
 -- For the few entry points that a session may call which still owes its second factor.
 create or replace function fluxbase.check_pending_request(p_session_id uuid, p_jti uuid, p_api_key_id uuid, p_context text)
-returns boolean language plpgsql stable security definer set search_path = pg_catalog, pg_temp
+returns boolean language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
 as $$
 begin
   return fluxbase.check_request(p_session_id => p_session_id, p_jti => p_jti, p_api_key_id => p_api_key_id, p_context => p_context);
@@ -93,38 +102,24 @@ grant execute on function fluxbase.check_role(text) to fluxbase_api, fluxbase_se
 comment on function fluxbase.check_role(text) is 'Raises ZF403 unless a request may run as the role.';
 
 -- Invoker: set_config('role') is refused inside a definer function.
--- What an earlier request may have left on the connection goes first.
+-- One bound expression, which PostgreSQL inlines into the server's statement and evaluates from left to right: nothing is set
+-- before the check has passed, and the role comes last.  The end of the expression is void, or it would not be inlined.
 create or replace function fluxbase.begin_request(
   p_role text, p_session_id uuid, p_jti uuid, p_api_key_id uuid,
   p_context text, p_context_mac text, p_claims text,
   p_read_only boolean, p_statement_timeout integer)
-returns void language plpgsql volatile security invoker set search_path = pg_catalog, pg_temp
-as $$
-declare
-  v_set text[];
-begin
-  reset all;
-  if pg_my_temp_schema() <> 0 then -- asking costs nothing, discarding does
-    discard temp;
-  end if;
-  discard sequences; -- lastval() and currval()
-  if p_context is null or p_context_mac is null or pg_advisory_unlock_all() is null -- it never is
-     or not fluxbase.check_request(p_session_id => p_session_id, p_jti => p_jti, p_api_key_id => p_api_key_id, p_context => p_context) then
-    raise exception using errcode = 'ZF400', message = 'request context is missing';
-  end if;
-  if p_role is null or p_role not in ('anon', 'authenticated') then
-    perform fluxbase.check_role(p_role => p_role);
-  end if;
-  if p_statement_timeout is not null then
-    perform set_config('statement_timeout', p_statement_timeout::text, true);
-  end if;
-  v_set := array[ -- one expression; a query would start the executor
-    set_config('fluxbase.context', p_context, true),
-    set_config('fluxbase.context_mac', p_context_mac, true),
-    set_config('request.jwt.claims', coalesce(p_claims, ''), true),
-    set_config('transaction_read_only', case when p_read_only then 'on' else 'off' end, true),
-    set_config('role', p_role, true)];
-end $$;
+returns void language sql volatile security invoker
+return case
+  when fluxbase.check_request(p_session_id => p_session_id, p_jti => p_jti, p_api_key_id => p_api_key_id,
+                              p_context => case when p_context_mac is not null then p_context end)
+   and (p_role in ('anon', 'authenticated') is true or fluxbase.check_role(p_role => p_role) is not null)
+   and (p_statement_timeout is null or set_config('statement_timeout', p_statement_timeout::text, true) is not null)
+   and set_config('fluxbase.context', p_context, true) is not null
+   and set_config('fluxbase.context_mac', p_context_mac, true) is not null
+   and set_config('request.jwt.claims', coalesce(p_claims, ''), true) is not null
+   and set_config('transaction_read_only', case when p_read_only then 'on' else 'off' end, true) is not null
+   and set_config('role', p_role, true) is not null
+  then pg_advisory_unlock_all() end;
 revoke all on function fluxbase.begin_request(text, uuid, uuid, uuid, text, text, text, boolean, integer) from public;
 grant execute on function fluxbase.begin_request(text, uuid, uuid, uuid, text, text, text, boolean, integer) to fluxbase_api, fluxbase_service;
 comment on function fluxbase.begin_request(text, uuid, uuid, uuid, text, text, text, boolean, integer) is
@@ -132,21 +127,14 @@ comment on function fluxbase.begin_request(text, uuid, uuid, uuid, text, text, t
 
 create or replace function fluxbase.begin_entry(
   p_session_id uuid, p_jti uuid, p_api_key_id uuid, p_context text, p_context_mac text, p_claims text)
-returns void language plpgsql volatile security invoker set search_path = pg_catalog, pg_temp
-as $$
-declare
-  v_set text[];
-begin
-  reset all;
-  if p_context is null or p_context_mac is null
-     or not fluxbase.check_request(p_session_id => p_session_id, p_jti => p_jti, p_api_key_id => p_api_key_id, p_context => p_context) then
-    raise exception using errcode = 'ZF400', message = 'request context is missing';
-  end if;
-  v_set := array[
-    set_config('fluxbase.context', p_context, true),
-    set_config('fluxbase.context_mac', p_context_mac, true),
-    set_config('request.jwt.claims', coalesce(p_claims, ''), true)];
-end $$;
+returns void language sql volatile security invoker
+return case
+  when fluxbase.check_request(p_session_id => p_session_id, p_jti => p_jti, p_api_key_id => p_api_key_id,
+                              p_context => case when p_context_mac is not null then p_context end)
+   and set_config('fluxbase.context', p_context, true) is not null
+   and set_config('fluxbase.context_mac', p_context_mac, true) is not null
+   and set_config('request.jwt.claims', coalesce(p_claims, ''), true) is not null
+  then pg_advisory_unlock_all() end;
 revoke all on function fluxbase.begin_entry(uuid, uuid, uuid, text, text, text) from public;
 grant execute on function fluxbase.begin_entry(uuid, uuid, uuid, text, text, text) to fluxbase_server;
 comment on function fluxbase.begin_entry(uuid, uuid, uuid, text, text, text) is
