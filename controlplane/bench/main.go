@@ -26,7 +26,7 @@ type row struct {
 func main() {
 	duration := flag.Duration("duration", 3*time.Second, "of each run")
 	rounds := flag.Int("rounds", 3, "interleaved rounds; the median counts")
-	only := flag.String("only", "", "one of reads, roundtrips, refreshes, logins, limits")
+	only := flag.String("only", "", "one of reads, roundtrips, refreshes, logins, limits, policies")
 	bare := flag.String("bare", "", "internal: serve the bare handler for this database URL")
 	statement := flag.String("statement", "", "internal: its statement")
 	connections := flag.Int("connections", 0, "internal: its pool")
@@ -54,7 +54,7 @@ func main() {
 	for _, m := range []struct {
 		name    string
 		measure func(context.Context) ([]row, error)
-	}{{"reads", b.reads}, {"roundtrips", b.roundTrips}, {"refreshes", b.refreshes}, {"logins", b.logins}, {"limits", b.limits}} {
+	}{{"reads", b.reads}, {"roundtrips", b.roundTrips}, {"refreshes", b.refreshes}, {"logins", b.logins}, {"limits", b.limits}, {"policies", b.policies}} {
 		if *only != "" && *only != m.name {
 			continue
 		}

@@ -24,9 +24,10 @@ comment on function auth.current_org_id() is
 create or replace function auth.org_ids()
 returns uuid[] language plpgsql stable parallel safe security definer set search_path = pg_catalog, pg_temp
 as $$
+declare
+  v_user uuid := auth.current_user_id();  -- asked here: on a small table a call in the query runs for every row
 begin
-  return (select coalesce(array_agg(m.org_id), array[]::uuid[]) from auth.memberships m
-          where m.user_id = auth.current_user_id());
+  return (select coalesce(array_agg(m.org_id), array[]::uuid[]) from auth.memberships m where m.user_id = v_user);
 end $$;
 revoke all on function auth.org_ids() from public;
 grant execute on function auth.org_ids() to public;
@@ -35,9 +36,10 @@ comment on function auth.org_ids() is 'Organizations of the signed-in user; an e
 create or replace function auth.has_org_role(p_org_id uuid, p_role text)
 returns boolean language plpgsql stable parallel safe security definer set search_path = pg_catalog, pg_temp
 as $$
+declare
+  v_user uuid := auth.current_user_id();
 begin
-  return exists (select from auth.memberships m
-                 where m.org_id = p_org_id and m.user_id = auth.current_user_id() and m.role = p_role);
+  return exists (select from auth.memberships m where m.org_id = p_org_id and m.user_id = v_user and m.role = p_role);
 end $$;
 revoke all on function auth.has_org_role(uuid, text) from public;
 grant execute on function auth.has_org_role(uuid, text) to public;
@@ -46,9 +48,11 @@ comment on function auth.has_org_role(uuid, text) is 'True when the signed-in us
 create or replace function auth.current_org_role()
 returns text language plpgsql stable parallel safe security definer set search_path = pg_catalog, pg_temp
 as $$
+declare
+  v_user uuid := auth.current_user_id();
+  v_org uuid := auth.current_org_id();
 begin
-  return (select m.role from auth.memberships m
-          where m.org_id = auth.current_org_id() and m.user_id = auth.current_user_id());
+  return (select m.role from auth.memberships m where m.org_id = v_org and m.user_id = v_user);
 end $$;
 revoke all on function auth.current_org_role() from public;
 grant execute on function auth.current_org_role() to public;
@@ -59,6 +63,7 @@ returns boolean language plpgsql stable parallel safe security definer set searc
 as $$
 declare
   v_user uuid := auth.current_user_id();
+  v_org uuid := auth.current_org_id();
 begin
   if v_user is null then
     return false;
@@ -66,7 +71,7 @@ begin
   return exists (select from auth.user_roles u join auth.role_permissions p on p.role = u.role
                  where u.user_id = v_user and p.permission = p_permission)
       or exists (select from auth.memberships m join auth.role_permissions p on p.role = m.role
-                 where m.user_id = v_user and m.org_id = auth.current_org_id() and p.permission = p_permission);
+                 where m.user_id = v_user and m.org_id = v_org and p.permission = p_permission);
 end $$;
 revoke all on function auth.has_permission(text) from public;
 grant execute on function auth.has_permission(text) to public;

@@ -463,3 +463,28 @@ func (b *bed) find(user uuid.UUID) (org, number int) {
 	}
 	return -1, -1
 }
+
+// Each helper checks the signature a fixed number of times, however many memberships there are: on a table of one page
+// PostgreSQL would ask for every row.
+func TestHelpersAskOnce(t *testing.T) {
+	t.Parallel()
+	b := newBed(t)
+	exec(t, b.super, `insert into auth.organizations (slug, name) select 'o' || n, 'x' from generate_series(1, 40) n;
+		insert into auth.memberships (org_id, user_id, role) select o.id, u.id, 'member' from auth.organizations o cross join auth.users u on conflict do nothing;
+		analyze auth.memberships; set track_functions = 'all'`)
+	const checks = `select coalesce(sum(calls), 0)::bigint from pg_stat_xact_user_functions where funcname = 'verified_context_text'`
+	for _, call := range []string{
+		`auth.org_ids()`, `auth.org_ids_with_role('{owner}')`, `auth.has_org_role(auth.current_org_id(), 'owner')`, `auth.current_org_role()`,
+		`auth.has_permission('x')`, `auth.has_org_permission(auth.current_org_id(), 'x')`, `auth.is_admin()`,
+	} {
+		inTx(t, b.super, func() {
+			exec(t, b.super, `set local enable_indexscan = off; set local enable_bitmapscan = off; set local enable_indexonlyscan = off`)
+			become(t, b.super, b.user(0, 0))
+			before := one[int64](t, b.super, checks) // of transactions before, too, until they are reported
+			exec(t, b.super, `select `+call)
+			if n := one[int64](t, b.super, checks) - before; n < 1 || n > 4 {
+				t.Errorf("%s checks the signature %d times", call, n)
+			}
+		})
+	}
+}
