@@ -31,7 +31,7 @@ test-clients: ## the unmodified clients of Supabase and PostgREST (needs node 20
 .PHONY: test-browser
 test-browser: ## cookies and forms in a real browser (needs node 20, npm and chromium)
 	cd testdata/clients && npm ci --no-audit --no-fund
-	FLUXBASE_TEST_CLIENTS=1 FLUXBASE_TEST_REQUIRE_ALL=1 $(GO) test -count=1 ./controlplane/clienttest -run 'TestClients/browser'
+	FLUXBASE_TEST_CLIENTS=1 FLUXBASE_TEST_REQUIRE_ALL=1 $(GO) test -count=1 ./controlplane/clienttest -run 'TestClients/.*browser'
 
 .PHONY: test-matrix
 test-matrix: ## the database tests on PostgreSQL 15 to 18 (binaries from npm)

@@ -1,6 +1,8 @@
 package clienttest
 
 import (
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -57,8 +59,18 @@ func TestClients(t *testing.T) {
 			t.Parallel()
 			variables := []string{"FLUXBASE_REST_SCHEMAS=public,other", "FLUXBASE_REST_AGGREGATES=true", "FLUXBASE_AUTH_ENCRYPTION_KEY=" + sealKey}
 			var p provider
+			page := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+				w.Header().Set("Content-Type", "text/html")
+			}))
+			defer page.Close()
+			pageURL := strings.Replace(page.URL, "127.0.0.1", "localhost", 1) // to browsers another site than the server
 			if strings.HasPrefix(filepath.Base(file), "oauth.") {
-				p = startProvider(t, "keycloak", "ID_TOKEN_CLAIMS=1")
+				host := "127.0.0.1"
+				if strings.Contains(file, ".browser.") {
+					host = "localhost"
+					variables = append(variables, "FLUXBASE_AUTH_SITE_URL="+pageURL)
+				}
+				p = startProvider(t, "keycloak", "ID_TOKEN_CLAIMS=1", "HOST="+host)
 				variables = append(variables, configured(p))
 			}
 			s := servertest.Start(t, variables...)
@@ -77,7 +89,7 @@ func TestClients(t *testing.T) {
 			command := exec.CommandContext(t.Context(), node, "--test", "--test-reporter=spec", filepath.Base(file))
 			command.Dir = suites
 			command.Env = append(os.Environ(), "API_URL="+s.URL, "EMAIL="+email, "PASSWORD="+servertest.Password,
-				"ISSUER="+p.Issuer, "CLIENT_ID="+p.ClientID, "CLIENT_SECRET="+p.ClientSecret,
+				"APP_URL="+pageURL, "ISSUER="+p.Issuer, "CLIENT_ID="+p.ClientID, "CLIENT_SECRET="+p.ClientSecret,
 				"ANON_KEY="+s.Value(t, `auth.create_api_key(p_kind => 'anon', p_name => 'clients')`),
 				"SERVICE_KEY="+s.Value(t, `auth.create_api_key(p_kind => 'service', p_name => 'clients')`))
 			out, err := command.CombinedOutput()

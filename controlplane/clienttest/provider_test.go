@@ -59,7 +59,7 @@ func startProvider(t *testing.T, name string, variables ...string) provider {
 	})
 	lines := bufio.NewScanner(out)
 	for lines.Scan() {
-		if strings.HasPrefix(lines.Text(), "http://127.0.0.1:") {
+		if strings.HasPrefix(lines.Text(), "http://") {
 			p.Issuer = lines.Text()
 			go func() { _, _ = io.Copy(io.Discard, out) }()
 			return p

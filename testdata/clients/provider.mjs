@@ -2,16 +2,17 @@
 // ends. Who comes with login_hint=NAME:verified, NAME:unverified or NAME:none is NAME with such an address, without being
 // asked anything; cancel:... is somebody who changes their mind.
 //   CLIENT_ID, CLIENT_SECRET   the one client
+//   HOST                       what the issuer calls its host, 127.0.0.1 by default
 //   ID_TOKEN_CLAIMS=1          the address stands in the ID token, else in the user info
 import { createServer } from 'node:http'
 import { Provider } from 'oidc-provider'
 
-const { CLIENT_ID, CLIENT_SECRET, ID_TOKEN_CLAIMS } = process.env
+const { CLIENT_ID, CLIENT_SECRET, ID_TOKEN_CLAIMS, HOST = '127.0.0.1' } = process.env
 process.env.NODE_ENV ||= 'production'
 
 const server = createServer()
 await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve))
-const issuer = `http://127.0.0.1:${server.address().port}`
+const issuer = `http://${HOST}:${server.address().port}`
 
 const provider = new Provider(issuer, {
   clients: [{ client_id: CLIENT_ID, client_secret: CLIENT_SECRET, redirect_uris: ['https://example.com/registered'] }],
