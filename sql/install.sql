@@ -83,6 +83,10 @@ end $$;
 --*/}}
 --{{"\n"}}{{ template "sessions/issue.sql" . }}
 --{{/*
+\ir sessions/custom_claims.sql
+--*/}}
+--{{"\n"}}{{ template "sessions/custom_claims.sql" . }}
+--{{/*
 \ir sessions/flows.sql
 --*/}}
 --{{"\n"}}{{ template "sessions/flows.sql" . }}

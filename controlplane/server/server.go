@@ -219,10 +219,10 @@ func (s *Server) openAuth(ctx context.Context, version string) error {
 	if err != nil {
 		return err
 	}
-	s.gate = authn.NewGate(ringVerifier{verifier, s.keys}, s.gateway, s.clock)
+	s.gate = authn.NewGate(ringVerifier{verifier, s.keys}, auditedEntries{s.gateway}, s.clock)
 	s.auth = authn.New(authn.Config{
 		Gate:         s.gate,
-		Entries:      s.gateway,
+		Entries:      auditedEntries{s.gateway},
 		Signer:       signer,
 		Refresh:      refresh,
 		Hasher:       s.hasher,

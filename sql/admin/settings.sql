@@ -89,6 +89,11 @@ begin
         coalesce(p_setting.minimum::text, 'any'), coalesce(p_setting.maximum::text, 'any'),
         case when p_setting.kind = 'interval' then ' seconds' else '' end);
   end if;
+  if p_setting.key = 'custom_claims_function' and v_value <> '' and fluxbase.claims_function_problem(p_name => v_value) is not null then
+    raise exception using errcode = '22023', message = format('setting custom_claims_function: %s cannot be it', v_value),
+      detail = fluxbase.claims_function_problem(p_name => v_value),
+      hint = 'a stable security definer function (user_id uuid, claims jsonb) returns jsonb in a schema of yours';
+  end if;
   if p_setting.key = 'request_roles' then
     perform fluxbase.check_request_roles(p_roles => v_list);
   end if;

@@ -13,10 +13,10 @@ as $$
 declare
   v_user jsonb := fluxbase.user_json(p_user => p_user, p_identities => fluxbase.identities_json(p_user_id => p_user.id));
 begin
-  return jsonb_build_object(
+  return fluxbase.with_custom_claims(p_user_id => p_user.id, p_claims => jsonb_build_object(
     'sub', p_user.id, 'role', p_user.role, 'email', coalesce(p_user.email, ''), 'phone', coalesce(p_user.phone, ''),
     'session_id', null, 'aal', p_aal, 'amr', '[]'::jsonb, 'is_anonymous', p_user.is_anonymous,
-    'app_metadata', v_user -> 'app_metadata', 'user_metadata', v_user -> 'user_metadata');
+    'app_metadata', v_user -> 'app_metadata', 'user_metadata', v_user -> 'user_metadata'));
 end $$;
 revoke all on function fluxbase.claims_json(auth.users, text) from public;
 comment on function fluxbase.claims_json(auth.users, text) is 'Claims of a user without a session: as an API key or auth.login_as has them.';
