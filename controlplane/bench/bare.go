@@ -5,6 +5,7 @@ import (
 	"net"
 	"net/http"
 	"runtime"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -32,6 +33,7 @@ func serveBare(ctx context.Context, url, statement string, connections int) (add
 		if err := pool.QueryRow(c.Request().Context(), statement, c.Param("id")).Scan(&body); err != nil {
 			return err
 		}
+		c.Response().Header().Set(echo.HeaderContentLength, strconv.Itoa(len(body))) // the load generator reads no chunks
 		return c.JSONBlob(http.StatusOK, body)
 	})
 	listener, err := net.Listen("tcp", "127.0.0.1:0")

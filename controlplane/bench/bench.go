@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bufio"
 	"context"
 	"encoding/json"
 	"errors"
@@ -171,22 +170,9 @@ func (b *bench) credentials(email string) string {
 	return fmt.Sprintf(`{"email":%q,"password":%q}`, email, b.env["DEMO_PASSWORD"])
 }
 
-// bare starts the bare handler in a process of its own.
+// bare starts the bare handler of the secured read.
 func (b *bench) bare(connections int) (address string, stop func(), err error) {
-	self, err := os.Executable()
-	if err != nil {
-		return "", nil, err
-	}
-	cmd := exec.Command(self, "-bare", b.socket, "-statement", bareStatement, "-connections", fmt.Sprint(connections))
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		return "", nil, err
-	}
-	if err := b.start(cmd, os.Stderr); err != nil {
-		return "", nil, err
-	}
-	line, err := bufio.NewReader(out).ReadString('\n')
-	return strings.TrimSpace(line), func() { b.end(cmd) }, err
+	return b.bareOf(bareStatement, connections)
 }
 
 // end stops a process that we started and waits for it.
