@@ -391,6 +391,10 @@ end $$;
 --*/}}
 --{{"\n"}}{{ template "server/gate.sql" . }}
 --{{/*
+\ir server/cost.sql
+--*/}}
+--{{"\n"}}{{ template "server/cost.sql" . }}
+--{{/*
 \ir server/login.sql
 --*/}}
 --{{"\n"}}{{ template "server/login.sql" . }}

@@ -52,6 +52,14 @@ func (r *resolver) derive() {
 	r.deriveIssuers()
 	r.checkTLS()
 	r.checkMail()
+	r.checkMaxCost()
+}
+
+// checkMaxCost makes sure that costs can be asked for: by the name of a statement.
+func (r *resolver) checkMaxCost() {
+	if r.valid("rest.max_cost", "database.pooler") && r.config.REST.MaxCost > 0 && r.config.Database.Pooler == TransactionPooler {
+		r.refuse("rest.max_cost", "is set, and database.pooler is transaction", "a pooler in transaction mode has no named statements; connect without it or use rest.statement_timeout")
+	}
 }
 
 // checkTLS makes sure that what is said about TLS fits together.

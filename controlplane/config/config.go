@@ -214,6 +214,7 @@ type REST struct {
 	TxEnd            string
 	OpenAPIMode      string
 	PlanEnabled      bool
+	MaxCost          int64         // 0 = no limit
 	StatementTimeout time.Duration // 0 = the default of the login
 }
 

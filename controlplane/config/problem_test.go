@@ -100,6 +100,7 @@ func TestProblems(t *testing.T) {
 		"headers, line break":       {"server: {cors: {allowed_headers: [\"x\\r\\ny: z\"]}}", nil, []string{"server.cors.allowed_headers"}},
 		"policy, line break":        {"server: {headers: {content_security_policy: \"x\\r\\ny: z\"}}", nil, []string{"server.headers.content_security_policy"}},
 		"TLS without certificate":   {"server: {tls: {enabled: true}}", nil, []string{"server.tls.cert_file", "server.tls.key_file", "is missing"}},
+		"cost behind a pooler":      {"{rest: {max_cost: 1000}, database: {pooler: transaction}}", nil, []string{"rest.max_cost (", "database.pooler is transaction"}},
 		"closed schema":             {"rest: {schemas: [public, auth]}", nil, []string{"rest.schemas (", "never exposed"}},
 		"system schema":             {"rest: {schemas: pg_catalog}", nil, []string{"never exposed"}},
 		"no schema":                 {"rest: {schemas: []}", nil, []string{"at least one"}},

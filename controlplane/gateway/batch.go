@@ -17,6 +17,7 @@ const (
 	stageBegin stage = iota // of a batch that is undone
 	stageReset
 	stageGate
+	stageCost
 	stageStatement
 	stageConstraints // of a batch that is undone
 	stageDone        // all statements have completed; what is left is the commit
@@ -29,6 +30,8 @@ func (b *batch) has(s stage) bool {
 		return b.rollback
 	case stageGate:
 		return b.gate != nil
+	case stageCost:
+		return b.maxCost > 0
 	}
 	return true
 }
@@ -71,6 +74,7 @@ type batch struct {
 	fresh      bool    // do not trust the cached form of the statement
 	scrub      bool    // afterwards drop what only a volatile function can leave behind
 	rollback   bool    // undo everything at the end
+	maxCost    float64 // refuse a statement whose estimated cost is above it; 0 is no limit
 	row        func([][]byte) error
 }
 
@@ -188,6 +192,7 @@ func (c *conn) send(b *batch, out *outcome) *prepared {
 	switch {
 	case known != nil:
 		out.cached = true
+		c.sendCost(b, known)
 		sendBound(f, known.name, b.args, nil, b.results)
 		return nil
 	case b.once:
@@ -196,6 +201,7 @@ func (c *conn) send(b *batch, out *outcome) *prepared {
 	default:
 		p := c.statements.next(b.key)
 		f.SendParse(&pgproto3.Parse{Name: p.name, Query: b.key.sql})
+		c.sendCost(b, p)
 		sendBound(f, p.name, b.args, nil, b.results)
 		return p
 	}

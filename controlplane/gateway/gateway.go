@@ -64,6 +64,10 @@ type QueryOptions struct {
 
 	// Rollback undoes what the statement did, after its deferred constraints were checked. Rows are handed out all the same.
 	Rollback bool
+
+	// MaxCost refuses a statement whose cost PostgreSQL estimates to be above it, with SQLSTATE ZF422 and before it runs; 0 is no
+	// limit. The statement is planned twice for it, in the same write. It needs PoolerNone.
+	MaxCost float64
 }
 
 // Gateway runs requests. It is safe for concurrent use.
@@ -71,6 +75,7 @@ type Gateway struct {
 	api, service, server *pool
 	clock                func() time.Time
 	envelopes            sync.Pool
+	unnamed              bool // a pooler in transaction mode has no named statements
 
 	key        atomic.Pointer[contextKey]
 	refreshMu  sync.Mutex
@@ -109,12 +114,14 @@ var (
 	}
 )
 
-// Type OIDs of the gates' parameters (pg_type).
+// Type OIDs of parameters (pg_type).
 const (
-	oidBool = 16
-	oidInt4 = 23
-	oidText = 25
-	oidUUID = 2950
+	oidBool      = 16
+	oidInt4      = 23
+	oidText      = 25
+	oidFloat8    = 701
+	oidTextArray = 1009
+	oidUUID      = 2950
 )
 
 // Open prepares the three pools and reads the context key, which needs the login fluxbase_server. The other logins
@@ -134,7 +141,7 @@ func Open(ctx context.Context, config Config) (*Gateway, error) {
 		return nil, fmt.Errorf("gateway: unknown pooler %q", config.Pooler)
 	}
 
-	g := &Gateway{clock: config.Clock, refreshGap: time.Second}
+	g := &Gateway{clock: config.Clock, refreshGap: time.Second, unnamed: config.Pooler == PoolerTransaction}
 	g.envelopes.New = func() any { return new(envelope) }
 	var errAPI, errService, errServer error
 	g.api, errAPI = newPool("api", config.API, []*gateStatement{requestGate, issuerGate}, &config)
@@ -174,6 +181,9 @@ func (g *Gateway) Query(ctx context.Context, caller Caller, st Statement, opt Qu
 	case caller.Role == roleService:
 		p = g.service
 	}
+	if opt.MaxCost > 0 && g.unnamed {
+		return errCostNeedsNames
+	}
 	r := request{
 		pool:     p,
 		caller:   &caller,
@@ -185,6 +195,7 @@ func (g *Gateway) Query(ctx context.Context, caller Caller, st Statement, opt Qu
 			args:     st.Args,
 			scrub:    opt.Volatile,
 			rollback: opt.Rollback,
+			maxCost:  opt.MaxCost,
 		},
 	}
 	if opt.ReadOnly {

@@ -84,7 +84,7 @@ func (g *Gateway) attempt(ctx context.Context, r *request) (out outcome, key *co
 // or setting that an earlier request left behind forbids it (42501, 25001), a statement timeout of 1 ms, and so on. A
 // refusal is no damage, nor is a context whose key is out of date.
 func damaged(ctx context.Context, out *outcome) bool {
-	if out.err == nil || out.stage >= stageStatement {
+	if out.err == nil || out.stage > stageGate {
 		return false
 	}
 	var pgErr *pgconn.PgError
@@ -128,14 +128,14 @@ func (g *Gateway) judge(ctx context.Context, r *request, out *outcome, key *cont
 		r.triedConnection = true
 		return true, nil
 
-	case out.stage == stageStatement && out.cached && !seen && !r.triedStatement &&
+	case (out.stage == stageCost || out.stage == stageStatement) && out.cached && !seen && !r.triedStatement &&
 		(pgErr.Code == codeUndefinedStatement || pgErr.Code == codeFeatureNotSupported):
 		r.triedStatement = true
 		r.batch.fresh = true
 		return true, nil
 	}
 
-	if out.stage < stageStatement && !isRefusal(pgErr) {
+	if out.stage <= stageGate && !isRefusal(pgErr) {
 		return false, unavailable(fmt.Errorf("gate: %w", out.err))
 	}
 	return false, out.err

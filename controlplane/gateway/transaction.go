@@ -155,7 +155,7 @@ func (t *Transaction) finish(ctx context.Context, opt TransactionOptions, err er
 
 // begin sends BEGIN, reset role and the gate.
 func (c *conn) begin(ctx context.Context, b *batch) outcome {
-	return c.exchange(ctx, int(stageStatement), ignore, func() *prepared {
+	return c.exchange(ctx, int(stageGate)+1, ignore, func() *prepared {
 		f := c.pg.Frontend()
 		c.sendBegin()
 		if c.unnamed {

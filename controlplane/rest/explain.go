@@ -2,6 +2,7 @@ package rest
 
 import (
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -36,6 +37,9 @@ func (c *Catalog) explains(p *Plan, r *Request, one mediaRange) (m Media, ok boo
 		if text, ok := strings.CutPrefix(one, "for="); ok {
 			kind, parameters, _ = strings.Cut(strings.ToLower(strings.Trim(text, `"`)), ";")
 		}
+	}
+	if r.MaxCost > 0 && slices.Contains(e.options, "analyze") {
+		return m, false // it would run, and EXPLAIN has no cost of its own
 	}
 	m, ok = c.media(p, kind, parameters)
 	m.explain = e

@@ -173,9 +173,9 @@ func (h *Handler) try(ctx context.Context, caller gateway.Caller, catalog *Catal
 	if refusal != nil {
 		return nil, refusal
 	}
-	options := gateway.QueryOptions{ReadOnly: plan.ReadOnly(), Volatile: plan.Volatile(), Rollback: request.Rollback}
+	options := gateway.QueryOptions{ReadOnly: plan.ReadOnly(), Volatile: plan.Volatile(), Rollback: request.Rollback, MaxCost: request.MaxCost}
 	err := h.Gateway.Query(ctx, caller, plan.Statement(), options, a.taker(plan))
-	return plan, plan.violation(err)
+	return plan, h.hide(ctx, caller, plan, plan.violation(err))
 }
 
 // mayBeStale tells whether a newer catalog might cure an error.

@@ -1,6 +1,6 @@
 package rest
 
-// Limits bound what one request may ask for. A zero field means its default; there is none for Rows.
+// Limits bound what one request may ask for. A zero field means its default; there is none for Rows and Cost.
 type Limits struct {
 	URL     int   // bytes of the raw query string; beyond it 414
 	Filters int   // comparisons in one request, those inside logic trees included
@@ -12,9 +12,10 @@ type Limits struct {
 	Nesting int   // nesting of arrays and objects in a JSON body
 	// Aggregates allows aggregate functions in select=.
 	Aggregates bool
-	Rows       int64 // rows of an answer to a read or call; more are left out
-	Explain    bool  // plans of statements are told; off by default
-	TxEnd      TxEnd // whether a request may change anything; empty means TxCommit
+	Rows       int64   // rows of an answer to a read or call; more are left out
+	Cost       float64 // of a statement, as PostgreSQL estimates it; 0 is no limit
+	Explain    bool    // plans of statements are told; off by default
+	TxEnd      TxEnd   // whether a request may change anything; empty means TxCommit
 }
 
 // DefaultLimits are what a Handler uses where its Limits say nothing.

@@ -39,7 +39,7 @@ func parseHead(in Input, l *Limits) (*Request, *Error) {
 		return nil, err
 	}
 	r.Rollback = l.TxEnd.undoes(&r.Prefer)
-	r.MayExplain = l.Explain
+	r.MayExplain, r.MaxCost = l.Explain, l.Cost
 	if err := r.parseQuery(in.RawQuery, l); err != nil {
 		return nil, err
 	}

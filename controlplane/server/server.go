@@ -269,7 +269,7 @@ func (s *Server) openData(ctx context.Context) (err error) {
 		Cache:      s.catalog,
 		Caller:     callerOf,
 		Refused:    s.refused,
-		Limits:     rest.Limits{Body: s.config.Server.MaxBodyBytes, Bulk: r.MaxBulkBytes, Rows: r.MaxRows, Aggregates: r.Aggregates, TxEnd: rest.TxEnd(r.TxEnd), Explain: r.PlanEnabled},
+		Limits:     rest.Limits{Body: s.config.Server.MaxBodyBytes, Bulk: r.MaxBulkBytes, Rows: r.MaxRows, Aggregates: r.Aggregates, TxEnd: rest.TxEnd(r.TxEnd), Explain: r.PlanEnabled, Cost: float64(r.MaxCost)},
 		Detail:     rest.Detail(r.ErrorDetail),
 		OpenAPI:    rest.OpenAPIMode(r.OpenAPIMode),
 		Compress:   r.Compression,

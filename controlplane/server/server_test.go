@@ -448,6 +448,19 @@ func TestStatementTimeout(t *testing.T) {
 	}
 }
 
+func TestMaxCost(t *testing.T) {
+	t.Parallel()
+	s := start(t, "FLUXBASE_REST_MAX_COST=1")
+	s.CreateUser(t, ann)
+	a := s.Do(t, "GET", "/rest/v1/notes", nil, s.Login(t, ann).Bearer())
+	if a.Status != 422 || a.Code() != "query_too_expensive" || strings.Contains(string(a.Body), "cost=") {
+		t.Errorf("%d %s", a.Status, a.Body)
+	}
+	if a := s.Do(t, "POST", "/rest/v1/rpc/nap", map[string]float64{"seconds": 0}); a.Status != 204 {
+		t.Errorf("a cheap request: %d %s", a.Status, a.Body)
+	}
+}
+
 // No request in flight is cut: neither a slow one, nor one of many on connections that are kept alive.
 func TestGracefulShutdown(t *testing.T) {
 	t.Parallel()

@@ -159,7 +159,9 @@ func TestContract(t *testing.T) {
 			    'auth.current_user_role', 'auth.is_authenticated', 'auth.jwt', 'auth.email', 'auth.org_ids', 'auth.has_org_role',
 			    -- what owners of tables call, and policies of auth.protect()
 			    'auth.require_application_table', 'auth.protect', 'auth.unprotect', 'auth.has_scope', 'auth.org_ids_with_role',
-			    'auth.current_org_role', 'auth.has_permission', 'auth.has_org_permission', 'auth.set_active_org', 'auth.is_admin', 'auth.enable_rls', 'auth.login_reset')`},
+			    'auth.current_org_role', 'auth.has_permission', 'auth.has_org_permission', 'auth.set_active_org', 'auth.is_admin', 'auth.enable_rls', 'auth.login_reset',
+			    -- explains statements that its caller has prepared
+			    'auth.limit_cost')`},
 		{"requests execute the gate and what is public, nothing else", `
 			select format('%s: %s', r.rolname, p.oid::regprocedure)` + strings.Replace(functions, " where ", ` cross join pg_roles r where `, 1) + `
 			  and r.rolname in ('anon', 'authenticated', 'service_role', 'fluxbase_api', 'fluxbase_service')
