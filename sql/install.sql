@@ -131,6 +131,10 @@ end $$;
 --*/}}
 --{{"\n"}}{{ template "oauth/flows.sql" . }}
 --{{/*
+\ir users/addresses.sql
+--*/}}
+--{{"\n"}}{{ template "users/addresses.sql" . }}
+--{{/*
 \ir users/bans.sql
 --*/}}
 --{{"\n"}}{{ template "users/bans.sql" . }}

@@ -19,12 +19,15 @@ var (
 	refusedURL = &Refusal{http.StatusRequestURITooLong, "uri_too_long", "The path or the query is too long"}
 	// A proxy that looks at the method would let pass what another one then does.
 	refusedOverride = &Refusal{http.StatusBadRequest, "method_override", "The method of a request cannot be overridden by a header"}
+	refusedAddress  = &Refusal{http.StatusForbidden, "address_blocked", "Requests from this address are not served"}
 	refusedOrigin   = &Refusal{http.StatusForbidden, "origin_not_allowed", "Pages of this origin may not call this API"}
 )
 
 // Options of a Guard.
 type Options struct {
 	Server config.Server
+	// Blocked says that nothing from an address is served; nil is never.
+	Blocked func(netip.Addr) bool
 	// Refuse answers a request that reaches no route. The headers that all answers have are set already.
 	Refuse func(w http.ResponseWriter, r *http.Request, why *Refusal)
 }
@@ -36,6 +39,7 @@ type Guard struct {
 	sites   crossSite
 	proxies Proxies
 	maxURL  int
+	blocked func(netip.Addr) bool
 	refuse  func(w http.ResponseWriter, r *http.Request, why *Refusal)
 }
 
@@ -47,6 +51,7 @@ func New(o Options) *Guard {
 		sites:   newCrossSite(o.Server),
 		proxies: Proxies{o.Server.TrustedProxies, o.Server.AddressHeader},
 		maxURL:  int(o.Server.MaxURLBytes),
+		blocked: o.Blocked,
 		refuse:  o.Refuse,
 	}
 }
@@ -61,6 +66,8 @@ func (g *Guard) Handler(next http.Handler) http.Handler {
 		g.headers.write(h)
 		done, refused := g.cors.answer(h, r)
 		switch {
+		case g.blocked != nil && g.blocked(g.Client(r)):
+			g.refuse(w, r, refusedAddress)
 		case refused:
 			g.refuse(w, r, refusedOrigin)
 		case done:

@@ -33,7 +33,9 @@ func TestBulkInsert(t *testing.T) {
 		t.Errorf("%s rows of refused bodies", n)
 	}
 	var a servertest.Answer
-	trips := s.RoundTrips(func() { a = s.Do(t, "POST", "/rest/v1/numbers", rows(2500, 1000), "Prefer: resolution=ignore-duplicates") })
+	trips := s.RoundTrips(func() {
+		a = s.Do(t, "POST", "/rest/v1/numbers", rows(2500, 1000), "Prefer: resolution=ignore-duplicates")
+	})
 	if n := s.Value(t, `select count(*) from public.numbers`); a.Status != http.StatusCreated || n != "2500" || trips != 6 {
 		t.Errorf("2.5 MB: %d %s, %s rows in %d round trips", a.Status, a.Body, n, trips)
 	}

@@ -133,6 +133,9 @@ func (s *Server) refresh(ctx context.Context, settings, catalog bool) {
 		if err := s.keys.reload(ctx); err != nil && ctx.Err() == nil {
 			s.log.Warn("signing keys were not read", "error", err)
 		}
+		if err := s.addresses.Reload(ctx); err != nil && ctx.Err() == nil {
+			s.log.Warn("rules for addresses were not read", "error", err)
+		}
 		if s.config.RateLimiting.Enabled {
 			if err := s.limiter.Reload(ctx); err != nil && ctx.Err() == nil {
 				s.log.Warn("rate limits were not read", "error", err)

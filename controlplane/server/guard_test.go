@@ -291,3 +291,24 @@ func TestSlowClientsAreCut(t *testing.T) {
 		}
 	}
 }
+
+// A blocked address gets nothing, within moments, and everybody else everything.
+func TestBlockedAddress(t *testing.T) {
+	t.Parallel()
+	s := start(t, "FLUXBASE_SERVER_TRUSTED_PROXIES=127.0.0.1")
+	from := func(ip, path string) servertest.Answer { return s.Do(t, "GET", path, nil, "X-Forwarded-For: "+ip) }
+	s.Exec(t, `select auth.block_address('203.0.113.0/24', now() + interval '1 hour', 'test'), auth.allow_address('203.0.113.7')`)
+	wait(t, "the block", func() bool { return from("203.0.113.9", "/auth/v1/settings").Status == 403 })
+	for _, path := range []string{"/auth/v1/settings", "/rest/v1/notes", "/healthz", "/nothing"} {
+		if a := from("203.0.113.9", path); a.Status != 403 || a.Code() != "address_blocked" || a.Header.Get("X-Frame-Options") != "DENY" {
+			t.Errorf("%s: %d %s", path, a.Status, a.Body)
+		}
+	}
+	for _, ip := range []string{"203.0.113.7", "203.0.114.9"} {
+		if a := from(ip, "/auth/v1/settings"); a.Status != 200 {
+			t.Errorf("%s: %d", ip, a.Status)
+		}
+	}
+	s.Exec(t, `select auth.forget_address('203.0.113.0/24')`)
+	wait(t, "the end of the block", func() bool { return from("203.0.113.9", "/auth/v1/settings").Status == 200 })
+}

@@ -61,6 +61,7 @@ type Server struct {
 	data        *rest.Handler
 	reason      *reason.Explainer // in development, with database.direct_url
 	guard       *guard.Guard
+	addresses   *guard.Addresses
 	limiter     *guard.Limiter
 	redis       *guard.Redis // nil without rate_limiting.redis_url
 	metrics     *metrics.Metrics
@@ -129,7 +130,11 @@ func (s *Server) open(ctx context.Context, o Options) (err error) {
 		return err
 	}
 	s.openMetrics(o.Version)
-	s.guard = guard.New(guard.Options{Server: s.config.Server, Refuse: s.refuseRequest})
+	s.addresses = guard.NewAddresses(s.gateway, s.clock)
+	if err := s.addresses.Reload(ctx); err != nil {
+		return err
+	}
+	s.guard = guard.New(guard.Options{Server: s.config.Server, Blocked: s.addresses.Blocked, Refuse: s.refuseRequest})
 	if err := s.openLimiter(); err != nil {
 		return err
 	}

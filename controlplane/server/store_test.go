@@ -119,9 +119,13 @@ func TestRedisFails(t *testing.T) {
 			url, stop := startRedis(t)
 			s := start(t, "FLUXBASE_RATE_LIMITING_ENABLED=true", "FLUXBASE_RATE_LIMITING_REDIS_URL="+url, "FLUXBASE_RATE_LIMITING_STORE_FAILURE="+failure)
 			s.Exec(t, `select ratelimit.set_rule('data', 'ip', 10, '1 hour', '/api/v1/rest/**')`)
-			wait(t, "the rule", func() bool { return s.Do(t, "POST", "/rest/v1/rpc/nap", map[string]int{"seconds": 0}).Header.Get("RateLimit-Limit") == "10" })
+			wait(t, "the rule", func() bool {
+				return s.Do(t, "POST", "/rest/v1/rpc/nap", map[string]int{"seconds": 0}).Header.Get("RateLimit-Limit") == "10"
+			})
 			s.Exec(t, `select ratelimit.set_rule('data', 'ip', 11, '1 hour', '/api/v1/rest/**')`)
-			wait(t, "the changed rule", func() bool { return s.Do(t, "POST", "/rest/v1/rpc/nap", map[string]int{"seconds": 0}).Header.Get("RateLimit-Limit") == "11" })
+			wait(t, "the changed rule", func() bool {
+				return s.Do(t, "POST", "/rest/v1/rpc/nap", map[string]int{"seconds": 0}).Header.Get("RateLimit-Limit") == "11"
+			})
 			stop()
 			begun := time.Now()
 			for i, path := range []string{"/auth/v1/login", "/rest/v1/rpc/nap"} {

@@ -8,18 +8,40 @@ revoke all on function fluxbase.account_subject(text) from public;
 comment on function fluxbase.account_subject(text) is 'Key of an account in auth.login_attempts: a hash, since people type passwords into the wrong field.';
 
 -- One household has a /64 of IPv6 addresses (RFC 6177), and whoever has one has them all.
+create or replace function fluxbase.address_group(p_address inet)
+returns text language plpgsql immutable parallel safe security invoker set search_path = pg_catalog, pg_temp
+as $$
+begin
+  return case when p_address is null then 'unknown'
+              when family(p_address) = 6 then network(set_masklen(p_address, 64))::text
+              else host(p_address) end;
+end $$;
+revoke all on function fluxbase.address_group(inet) from public;
+comment on function fluxbase.address_group(inet) is 'An address as limits count it: IPv4 alone, IPv6 by /64.';
+
 create or replace function fluxbase.client_address()
 returns text language plpgsql stable security invoker set search_path = pg_catalog, pg_temp
 as $$
-declare
-  v_ip inet := (auth.verified_context() ->> 7)::inet;
 begin
-  return case when v_ip is null then 'unknown'
-              when family(v_ip) = 6 then network(set_masklen(v_ip, 64))::text
-              else host(v_ip) end;
+  return fluxbase.address_group(p_address => (auth.verified_context() ->> 7)::inet);
 end $$;
 revoke all on function fluxbase.client_address() from public;
 comment on function fluxbase.client_address() is 'Address of the client as limits count it: IPv4 alone, IPv6 by /64.';
+
+-- Only what ended well counts: a thief who has been in is not known.
+create or replace function fluxbase.is_known_address(p_email text, p_address text)
+returns boolean language plpgsql stable security definer set search_path = pg_catalog, pg_temp
+as $$
+begin
+  return exists (
+    select from auth.users u join auth.sessions s on s.user_id = u.id
+    where u.email_normalized = lower(p_email) and s.created_at > now() - interval '30 days'
+      and (s.revoked_reason is null or s.revoked_reason = 'logout')
+      and s.ip is not null and fluxbase.address_group(p_address => s.ip) = p_address);
+end $$;
+revoke all on function fluxbase.is_known_address(text, text) from public;
+comment on function fluxbase.is_known_address(text, text) is
+  'Whether somebody logged in to the account from there in the last 30 days, in a session that nothing but a logout has ended.';
 
 -- Counts first and decides in the same statement: parallel attempts cannot all pass.  The delay doubles from one second.
 create or replace function fluxbase.count_attempt(p_scope text, p_subject text, p_threshold integer)
@@ -43,7 +65,8 @@ comment on function fluxbase.count_attempt(text, text, integer) is
 
 -- Three counters: the pair of account and address stops guessing from one place and leaves everybody else alone, the
 -- account's own, far higher, stops many places (NIST SP 800-63B 5.2.2: at most 100), the address's stops one place that
--- tries many accounts.  An address that is being slowed moves no account's counter.
+-- tries many accounts.  An address that is being slowed moves no account's counter.  Where the account's owner has been,
+-- the account's counter slows nobody: many places cannot lock out the one.
 create or replace function fluxbase.login_begin(p_email text)
 returns jsonb language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
 as $$
@@ -51,13 +74,16 @@ declare
   v_user auth.users;
   v_account text := fluxbase.account_subject(p_email => p_email);
   v_address text := fluxbase.client_address();
+  v_rule text := fluxbase.address_rule(p_address => (auth.verified_context() ->> 7)::inet);
 begin
-  if not fluxbase.count_attempt(p_scope => 'address', p_subject => v_address,
+  if v_rule = 'block'
+     or v_rule is distinct from 'allow' and not fluxbase.count_attempt(p_scope => 'address', p_subject => v_address,
            p_threshold => auth.setting(p_key => 'login_address_failures_before_delay')::integer)
      or not fluxbase.count_attempt(p_scope => 'pair', p_subject => v_account || '@' || v_address,
            p_threshold => auth.setting(p_key => 'login_failures_before_delay')::integer)
      or not fluxbase.count_attempt(p_scope => 'account', p_subject => v_account,
-           p_threshold => auth.setting(p_key => 'login_account_failures_before_delay')::integer) then
+           p_threshold => auth.setting(p_key => 'login_account_failures_before_delay')::integer)
+        and not fluxbase.is_known_address(p_email => p_email, p_address => v_address) then
     return jsonb_build_object('status', 'slowed');
   end if;
   select u.* into v_user from auth.users u where u.email_normalized = lower(p_email) and u.encrypted_password is not null;

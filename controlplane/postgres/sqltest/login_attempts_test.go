@@ -80,6 +80,23 @@ func TestLoginAttempts(t *testing.T) {
 		expect("many addresses", ann, fmt.Sprintf("198.51.100.%d", i), false, "ok")
 	}
 	expect("ann from anywhere", ann, "198.51.100.200", true, "slowed")
+	// Where she has been she is known, but not to more than a few guesses, and not by a session that something has ended.
+	expect("ann at home", ann, there, false, "slowed") // the address is slowed for its own part
+	exec(t, super, `delete from auth.login_attempts where scope = 'address'`)
+	for range 5 {
+		expect("a guess at home", ann, there, false, "ok")
+	}
+	expect("one more guess at home", ann, there, false, "slowed")
+	exec(t, super, `delete from auth.login_attempts where scope = 'pair'`)
+	exec(t, super, `update auth.sessions set revoked_at = now(), revoked_reason = 'password_changed'`)
+	expect("where a thief was", ann, there, true, "slowed")
+	exec(t, super, `update auth.sessions set revoked_at = now(), revoked_reason = 'logout', created_at = now() - interval '31 days'`)
+	expect("where she was long ago", ann, there, true, "slowed")
+	exec(t, super, `update auth.sessions set created_at = now() - interval '29 days'`)
+	expect("where she was lately", ann, there, true, "ok")
+	for i := range 12 {
+		expect("many addresses again", ann, fmt.Sprintf("198.51.101.%d", i), false, "ok")
+	}
 	exec(t, super, `select auth.unlock_user($1)`, ann)
 	expect("unlocked", ann, "198.51.100.201", true, "ok")
 }
