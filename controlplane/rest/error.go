@@ -159,6 +159,12 @@ func errUngrouped(table, column string) *Error {
 		Message: fmt.Sprintf("column \"%s.%s\" must appear in the GROUP BY clause or be used in an aggregate function", table, column)}
 }
 
+// errSearchConfiguration reports a text search configuration that does not exist, in PostgreSQL's words.
+func errSearchConfiguration(name string) *Error {
+	return &Error{Status: http.StatusBadRequest, Code: "42704",
+		Message: fmt.Sprintf("text search configuration \"%s\" does not exist", name)}
+}
+
 // errSpreadAggregate reports an aggregate function in a spread embed that may have several rows.
 func errSpreadAggregate() *Error {
 	return &Error{Status: http.StatusBadRequest, Code: "PGRST127", Message: "Feature not implemented",

@@ -257,6 +257,10 @@ func modifier(s *scanner, c *Condition, op Operator, what string) *Error {
 		}
 		c.Language = s.text[s.pos : s.pos+end]
 		s.pos += end + 1
+		// PostgreSQL would take these for object identifiers, and report one that does not exist as an error of its own.
+		if strings.Trim(c.Language, "0123456789 ") == "" || c.Language == "-" {
+			return errSearchConfiguration(c.Language)
+		}
 		return nil
 	}
 	switch {
