@@ -57,7 +57,8 @@ func TestClients(t *testing.T) {
 	for _, file := range files {
 		t.Run(filepath.Base(file), func(t *testing.T) {
 			t.Parallel()
-			variables := []string{"FLUXBASE_REST_SCHEMAS=public,other", "FLUXBASE_REST_AGGREGATES=true", "FLUXBASE_AUTH_ENCRYPTION_KEY=" + sealKey}
+			variables := []string{"FLUXBASE_REST_SCHEMAS=public,other", "FLUXBASE_REST_AGGREGATES=true",
+				"FLUXBASE_REST_TX_END=commit-allow-override", "FLUXBASE_REST_PLAN_ENABLED=true", "FLUXBASE_AUTH_ENCRYPTION_KEY=" + sealKey}
 			var p provider
 			page := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 				w.Header().Set("Content-Type", "text/html")

@@ -12,8 +12,6 @@ import (
 
 // answering is an application whose SQL shapes answers, in every place where such SQL can stand.
 const answering = `
-	create function public.answer(status text default '', headers text default '') returns text language plpgsql stable as $$
-		begin perform set_config('response.status', status, true), set_config('response.headers', headers, true); return 'x'; end $$;
 	create function public.answer_void(status text, headers text) returns void language plpgsql volatile as $$
 		begin perform public.answer(status, headers); end $$;
 	create function public.answer_rows(status text, headers text) returns setof public.places language plpgsql volatile as $$
@@ -27,9 +25,6 @@ const answering = `
 	create function public.on_place() returns trigger language plpgsql as $$
 		begin perform public.answer('202', '[{"X-Trigger": "' || tg_op || '"}]'); return coalesce(new, old); end $$;
 	create trigger on_place before insert or update or delete on public.places for each row execute function public.on_place();
-	create function public.fail_with(message text, detail text) returns void language plpgsql volatile as $$
-		begin if detail is null then raise sqlstate 'PGRST' using message = message; end if;
-			raise sqlstate 'PGRST' using message = message, detail = detail; end $$;
 	grant select on public.answering to authenticated;
 	insert into public.places values (100, 'to delete')`
 
@@ -137,7 +132,8 @@ func TestReservedHeaders(t *testing.T) {
 		"Ratelimit", "Referrer-Policy", "Report-To", "Reporting-Endpoints", "Strict-Transport-Security", "TE", "Trailer",
 		"Transfer-Encoding", "Upgrade", "X-Content-Type-Options", "X-Frame-Options", "X-Request-ID", "X-XSS-Protection"}
 	var own strings.Builder
-	own.WriteString(`[{"X-Mine": "sql"}, {"Vary": "X-Mine"}, {"Set-Cookie": "a=1"}, {"set-cookie": "b=2"}`)
+	own.WriteString(`[{"X-Mine": "sql"}, {"Vary": "X-Mine"}, {"Set-Cookie": "a=1"}, {"set-cookie": "b=2"},
+		{"Set-Cookie": "__Host-fluxbase-access=x; Path=/; Secure"}, {"Set-Cookie": " = __host-Fluxbase-refresh=x"}`)
 	for _, name := range reserved {
 		own.WriteString(`, {"` + name + `": "sql"}`)
 	}

@@ -61,7 +61,7 @@ func ownHeaders(text []byte) ([]ownHeader, *Error) {
 func addOwn(header http.Header, own []ownHeader) (dropped []string) {
 	for i, h := range own {
 		switch {
-		case isReserved(h.name):
+		case isReserved(h.name), h.name == "Set-Cookie" && isReservedCookie(h.value):
 			dropped = append(dropped, h.name)
 		case h.name == "Vary" || h.name == "Set-Cookie" || namesBefore(own[:i], h.name):
 			header.Add(h.name, h.value)
@@ -99,6 +99,15 @@ func isReserved(name string) bool {
 		}
 	}
 	return false
+}
+
+// reservedCookies is what the names of the cookies that hold sessions begin with.
+const reservedCookies = "__host-fluxbase-"
+
+// isReservedCookie tells whether a Set-Cookie would set a cookie that holds a session: whoever could, could sign people in
+// as somebody else.
+func isReservedCookie(value string) bool {
+	return strings.HasPrefix(strings.ToLower(strings.TrimLeft(value, " \t=")), reservedCookies)
 }
 
 // isToken tells whether a text can be the name of a header (RFC 9110 section 5.6.2).

@@ -169,3 +169,10 @@ create aggregate public.ids(public.places) (stype = public."application/vnd.ids"
 create function public.add_row(state text, next anyelement) returns public."application/vnd.rows" language plpgsql immutable
   as $$ begin return concat(state, next); end $$;
 create aggregate public.rows_of(anyelement) (stype = public."application/vnd.rows", sfunc = public.add_row, initcond = '');
+
+-- answers that SQL shapes
+create function public.answer(status text default '', headers text default '') returns text language plpgsql stable as $$
+  begin perform set_config('response.status', status, true), set_config('response.headers', headers, true); return 'x'; end $$;
+create function public.fail_with(message text, detail text) returns void language plpgsql volatile as $$
+  begin if detail is null then raise sqlstate 'PGRST' using message = message; end if;
+    raise sqlstate 'PGRST' using message = message, detail = detail; end $$;
