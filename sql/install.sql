@@ -447,6 +447,14 @@ end $$;
 --*/}}
 --{{"\n"}}{{ template "server/admin_users.sql" . }}
 --{{/*
+\ir server/mail_flows.sql
+--*/}}
+--{{"\n"}}{{ template "server/mail_flows.sql" . }}
+--{{/*
+\ir server/verify.sql
+--*/}}
+--{{"\n"}}{{ template "server/verify.sql" . }}
+--{{/*
 \ir server/api_keys.sql
 --*/}}
 --{{"\n"}}{{ template "server/api_keys.sql" . }}

@@ -168,7 +168,7 @@ declare
   v_user_id uuid;
 begin
   select u.id into v_user_id from auth.users u where u.email_normalized = lower(p_email);
-  update auth.one_time_tokens t set used_at = now()
+  update auth.one_time_tokens t set used_at = now(), expires_at = least(t.expires_at, now())
   where (t.user_id = v_user_id or t.email_normalized = lower(p_email)) and t.used_at is null and (p_purpose is null or t.purpose = p_purpose);
   get diagnostics v_count = row_count;
   perform audit.record(p_action => 'mail.tokens_ended', p_subject_id => v_user_id, p_details => jsonb_build_object('tokens', v_count, 'purpose', p_purpose));

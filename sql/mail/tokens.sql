@@ -39,7 +39,7 @@ as $$
 declare
   v_id uuid := coalesce(p_id, gen_random_uuid());
 begin
-  update auth.one_time_tokens t set used_at = now()
+  update auth.one_time_tokens t set used_at = now(), expires_at = least(t.expires_at, now())
   where t.purpose = p_purpose and t.used_at is null
     and (t.user_id = p_user_id or t.user_id is null and t.email_normalized = lower(p_email));
   insert into auth.one_time_tokens (id, purpose, user_id, email, relates_to, data, flow_id, token_hash, code_hash, expires_at)
@@ -51,13 +51,14 @@ revoke all on function fluxbase.put_token(text, uuid, text, text, jsonb, uuid, u
 comment on function fluxbase.put_token(text, uuid, text, text, jsonb, uuid, uuid, bytea, bytea) is
   'Makes a token in place of the one before for the same purpose, and returns its id.';
 
+-- What is voided expires at that moment; what was used did so before it expired.
 create or replace function fluxbase.void_tokens(p_user_id uuid, p_purposes text[] default null)
 returns integer language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
 as $$
 declare
   v_count integer;
 begin
-  update auth.one_time_tokens t set used_at = now()
+  update auth.one_time_tokens t set used_at = now(), expires_at = least(t.expires_at, now())
   where t.user_id = p_user_id and t.used_at is null and (p_purposes is null or t.purpose = any (p_purposes));
   get diagnostics v_count = row_count;
   return v_count;

@@ -187,7 +187,7 @@ begin
     when check_violation then return jsonb_build_object('status', 'validation_failed');
   end;
   if p_encrypted_password is not null or v_after.email_normalized is distinct from v_before.email_normalized then
-    update auth.one_time_tokens t set used_at = now() where t.user_id = p_user_id and t.used_at is null;
+    perform fluxbase.void_tokens(p_user_id => p_user_id);
   end if;
   if p_encrypted_password is not null or v_after.email_normalized is distinct from v_before.email_normalized or v_after.role <> v_before.role then
     v_ended := auth.end_sessions(p_user_id => p_user_id, p_reason => 'admin');

@@ -70,8 +70,7 @@ begin
     p_email => (select u.email from auth.users u where u.id = v_id));
   v_hash := auth.hash_password(p_password => p_password);
   update auth.users u set encrypted_password = v_hash, password_changed_at = now() where u.id = v_id;
-  update auth.one_time_tokens t set used_at = now()
-  where t.user_id = v_id and t.purpose in ('recovery', 'magiclink') and t.used_at is null;
+  perform fluxbase.void_tokens(p_user_id => v_id, p_purposes => array['recovery', 'magiclink', 'reauthentication']);
   if not coalesce(p_keep_sessions, false) then
     v_ended := auth.end_sessions(p_user_id => v_id, p_reason => 'password_changed');
   end if;
@@ -94,8 +93,7 @@ begin
   if not found then
     return;
   end if;
-  update auth.one_time_tokens t set used_at = now()
-  where t.user_id = v_id and t.purpose in ('confirmation', 'invite') and t.used_at is null;
+  perform fluxbase.void_tokens(p_user_id => v_id, p_purposes => array['confirmation', 'invite']);
   perform audit.record(p_action => 'user.confirmed', p_subject_id => v_id);
 end $$;
 revoke all on function auth.confirm_user(text) from public;
