@@ -41,12 +41,22 @@ type body struct {
 	FactorID     *string `json:"factorId"`
 	Code         *string `json:"code"`
 
-	// What clients of Supabase send and nothing here acts on yet. They are known, so they are checked for their type.
-	MetaSecurity        json.RawMessage `json:"gotrue_meta_security"`
-	CodeChallenge       *string         `json:"code_challenge"`
-	CodeChallengeMethod *string         `json:"code_challenge_method"`
-	Channel             *string         `json:"channel"`
-	Nonce               *string         `json:"nonce"`
+	// Of mailed links and codes.
+	CodeChallenge       *string `json:"code_challenge"`
+	CodeChallengeMethod *string `json:"code_challenge_method"`
+	Nonce               *string `json:"nonce"`
+	CreateUser          *bool   `json:"create_user"`
+	Type                *string `json:"type"`
+	Token               *string `json:"token"`
+	TokenHash           *string `json:"token_hash"`
+	NewEmail            *string `json:"new_email"`
+
+	// What clients of Supabase send and nothing here acts on. They are known, so they are checked for their type.
+	MetaSecurity json.RawMessage `json:"gotrue_meta_security"`
+	Channel      *string         `json:"channel"`
+	Options      json.RawMessage `json:"options"`
+	RedirectTo   *string         `json:"redirect_to"`
+	RedirectToJS *string         `json:"redirectTo"`
 
 	// Of flows with a code challenge.
 	AuthCode     *string `json:"auth_code"`
@@ -65,6 +75,12 @@ var (
 	loginMembers   = []string{"email", "phone", "password", "gotrue_meta_security"}
 	refreshMembers = []string{"refresh_token"}
 	idTokenMembers = []string{"provider", "id_token", "access_token", "nonce", "link_identity", "gotrue_meta_security"}
+	recoverMembers = []string{"email", "gotrue_meta_security", "code_challenge", "code_challenge_method"}
+	otpMembers     = []string{"email", "phone", "data", "create_user", "channel", "gotrue_meta_security", "code_challenge", "code_challenge_method"}
+	resendMembers  = []string{"email", "phone", "type", "gotrue_meta_security", "code_challenge", "code_challenge_method"}
+	mailedMembers  = []string{"type", "email", "phone", "token", "token_hash", "options", "redirect_to", "gotrue_meta_security"}
+	inviteMembers  = []string{"email", "data"}
+	linkMembers    = []string{"type", "email", "new_email", "password", "data", "redirect_to", "redirectTo"}
 	flowMembers    = []string{"auth_code", "code_verifier"}
 	updateMembers  = []string{"email", "phone", "password", "data", "channel", "nonce", "current_password", "code_challenge", "code_challenge_method"}
 

@@ -94,11 +94,13 @@ func cookiesOf(c echo.Context) cookieState {
 	return state
 }
 
-// opensSession reports whether the route of this name makes a session for whoever has none yet: cookies are no credentials there.
-func opensSession(route string) bool {
-	switch route {
+// opensSession reports whether a route makes a session for whoever has none yet: cookies are no credentials there.
+func opensSession(path string) bool {
+	switch path[strings.LastIndexByte(path, '/')+1:] {
 	case "signup", "token", "login", "refresh":
 		return true
+	case "verify": // of a mailed link, not of a factor
+		return !strings.Contains(path, "/factors/")
 	}
 	return false
 }
@@ -129,7 +131,7 @@ func (h *Handler) Cookies(next echo.HandlerFunc) echo.HandlerFunc {
 			return err
 		}
 		route := c.Path()[strings.LastIndexByte(c.Path(), '/')+1:]
-		opens := opensSession(route)
+		opens := opensSession(c.Path())
 		if route == "csrf" && h.CrossSite(r) {
 			return errCrossSite
 		} else if route == "csrf" {

@@ -17,8 +17,18 @@ const (
 	sqlLoginBegin  = `select fluxbase.login_begin(p_email => $1)`
 	sqlLoginFinish = `select fluxbase.login_finish(p_email => $1, p_user_id => $2, p_encrypted_password => $3, p_matched => $4,` +
 		` p_new_hash => $5, p_session_id => $6, p_refresh_hash => $7, p_jti => $8, p_user_agent => $9)`
-	sqlSignup = `select fluxbase.signup(p_email => $1, p_encrypted_password => $2, p_user_metadata => $3,` +
-		` p_session_id => $4, p_refresh_hash => $5, p_jti => $6, p_user_agent => $7)`
+	sqlSignup = `select fluxbase.signup(p_email => $1, p_encrypted_password => $2, p_user_metadata => $3, p_redirect_to => $4,` +
+		` p_code_challenge => $5, p_code_challenge_method => $6, p_session_id => $7, p_refresh_hash => $8, p_jti => $9, p_user_agent => $10)`
+	sqlSignupAnonymous = `select fluxbase.signup_anonymous(p_user_metadata => $1, p_session_id => $2, p_refresh_hash => $3, p_jti => $4,` +
+		` p_user_agent => $5)`
+	sqlMailRequest = `select fluxbase.mail_request(p_kind => $1, p_email => $2, p_redirect_to => $3, p_create_user => $4,` +
+		` p_user_metadata => $5, p_code_challenge => $6, p_code_challenge_method => $7)`
+	sqlVerify = `select fluxbase.verify(p_type => $1, p_token_hash => $2, p_email => $3, p_code_hash => $4, p_auth_code_hash => $5,` +
+		` p_session_id => $6, p_refresh_hash => $7, p_jti => $8, p_user_agent => $9)`
+	sqlReauthenticate    = `select fluxbase.reauthenticate()`
+	sqlAdminInvite       = `select fluxbase.admin_invite(p_email => $1, p_user_metadata => $2, p_redirect_to => $3)`
+	sqlAdminGenerateLink = `select fluxbase.admin_generate_link(p_type => $1, p_email => $2, p_new_email => $3, p_encrypted_password => $4,` +
+		` p_user_metadata => $5, p_redirect_to => $6, p_token_id => $7, p_token_hash => $8, p_code_hash => $9)`
 	sqlRefresh = `select fluxbase.refresh(p_session_id => $1, p_generation => $2, p_token_hash => $3,` +
 		` p_child_hash => $4, p_jti => $5)`
 	sqlFlowExchange = `select fluxbase.flow_exchange(p_code_hash => $1, p_challenge => $2, p_session_id => $3, p_refresh_hash => $4,` +
@@ -27,7 +37,8 @@ const (
 	sqlUser         = `select fluxbase.user()`
 	sqlUserPassword = `select fluxbase.user_password()`
 	sqlUserUpdate   = `select fluxbase.user_update(p_email => $1, p_encrypted_password => $2, p_user_metadata => $3,` +
-		` p_current_hash => $4, p_current_matched => $5)`
+		` p_current_hash => $4, p_current_matched => $5, p_nonce_hash => $6, p_redirect_to => $7, p_code_challenge => $8,` +
+		` p_code_challenge_method => $9)`
 	sqlSessions      = `select fluxbase.sessions()`
 	sqlSessionRevoke = `select fluxbase.session_revoke(p_session_id => $1)`
 
@@ -68,6 +79,11 @@ type answer struct {
 	Sessions          json.RawMessage `json:"sessions"`
 	Result            json.RawMessage `json:"result"` // what the answer to the client is, as it is
 	Total             int64           `json:"total"`  // of all pages
+	Code              bool            `json:"code"`   // a flow has got its code
+
+	Link       string `json:"link"` // with the mark in the token's place
+	TokenMark  string `json:"token_mark"`
+	RedirectTo string `json:"redirect_to"`
 
 	Flow     *flow `json:"flow"`
 	Lifetime int64 `json:"lifetime"` // seconds

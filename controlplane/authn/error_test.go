@@ -55,7 +55,7 @@ func TestStatusErrors(t *testing.T) {
 	for status, want := range map[string]int{
 		"invalid_credentials": 400, "email_not_confirmed": 400, "validation_failed": 400, "refresh_token_not_found": 400,
 		"refresh_token_already_used": 400, "session_expired": 400, "user_banned": 400, "session_not_found": 401,
-		"user_already_exists": 422, "email_exists": 422, "signup_disabled": 422, "email_provider_disabled": 422,
+		"user_already_exists": 422, "email_exists": 422, "signup_disabled": 422, "otp_expired": 403, "over_email_send_rate_limit": 429,
 	} {
 		_, err := readAnswer([]byte(`{"status":"` + status + `"}`))
 		e, ok := err.(*Error)

@@ -60,6 +60,7 @@ type Config struct {
 	LimitRefresh func(echo.Context) error
 	Sealer       Sealer // nil: there is no key, so no second factor is enrolled or checked
 	OAuth        OAuth
+	Mail         Mail
 	Clock        func() time.Time
 }
 
@@ -102,6 +103,7 @@ func (h *Handler) Mount(r Router, middleware ...echo.MiddlewareFunc) {
 	r.Add(http.MethodDelete, "/user/identities/:id", h.UnlinkIdentity, middleware...)
 	h.mountOrganizations(r, middleware...)
 	h.mountAdmin(r, middleware...)
+	h.mountMail(r, middleware...)
 	h.mountAPIKeys(r, middleware...)
 	r.Add(http.MethodGet, "/factors", h.Factors, middleware...)
 	r.Add(http.MethodPost, "/factors", h.EnrollFactor, middleware...)

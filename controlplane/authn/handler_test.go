@@ -245,11 +245,11 @@ func TestLoginInput(t *testing.T) {
 
 func TestParseSettings(t *testing.T) {
 	t.Parallel()
-	got, err := ParseSettings([]byte(`{"signup_enabled":true,"signup_autoconfirm":false,"access_token_lifetime":900,"mfa_issuer":"Acme","other":1}`))
-	if err != nil || got != (Settings{true, false, 15 * time.Minute, "Acme"}) {
+	got, err := ParseSettings([]byte(`{"signup_enabled":true,"signup_autoconfirm":false,"anonymous_users_enabled":false,"access_token_lifetime":900,"mfa_issuer":"Acme","other":1}`))
+	if err != nil || got != (Settings{true, false, false, 15 * time.Minute, "Acme"}) {
 		t.Errorf("%+v, %v", got, err)
 	}
-	for _, text := range []string{`{}`, ``, `{"signup_enabled":true,"signup_autoconfirm":false}`, `{"signup_enabled":true,"signup_autoconfirm":false,"access_token_lifetime":900}`, `{"signup_enabled":"true","signup_autoconfirm":false,"access_token_lifetime":900,"mfa_issuer":"Acme"}`} {
+	for _, text := range []string{`{}`, ``, `{"signup_enabled":true,"signup_autoconfirm":false}`, `{"signup_enabled":true,"signup_autoconfirm":false,"anonymous_users_enabled":false,"access_token_lifetime":900}`, `{"signup_enabled":"true","signup_autoconfirm":false,"anonymous_users_enabled":false,"access_token_lifetime":900,"mfa_issuer":"Acme"}`} {
 		if _, err := ParseSettings([]byte(text)); err == nil {
 			t.Errorf("%q is accepted", text)
 		}

@@ -33,6 +33,7 @@ func (h *Handler) PublicSettings(c echo.Context) error {
 		external[name] = true
 	}
 	s := h.Settings()
+	external["anonymous_users"] = s.AnonymousUsers
 	WriteJSON(c.Response(), http.StatusOK, struct {
 		External          map[string]bool `json:"external"`
 		DisableSignup     bool            `json:"disable_signup"`

@@ -375,7 +375,7 @@ func (h *Handler) fail(c echo.Context, target *url.URL, err error) error {
 		if c.Request().Context().Err() != nil {
 			return err
 		}
-		h.OAuth.Log.ErrorContext(c.Request().Context(), "callback of an identity provider", "error", err)
+		h.OAuth.Log.ErrorContext(c.Request().Context(), "a browser was sent on with an error", "error", err)
 		refusal = &Error{Status: http.StatusInternalServerError, Code: "unexpected_failure",
 			Message: "Unexpected failure, please check server logs for more information"}
 	}

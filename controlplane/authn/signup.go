@@ -6,7 +6,6 @@ import (
 	"net/http"
 	"strings"
 
-	"github.com/google/uuid"
 	"github.com/labstack/echo/v4"
 
 	"github.com/wayli-app/fluxbase/controlplane/password"
@@ -26,7 +25,7 @@ func (h *Handler) Signup(c echo.Context) error {
 	case text(b.Phone) != "":
 		return badRequest("phone_provider_disabled", "Phone signups are disabled")
 	case email == "" && secret == "":
-		return unprocessable("anonymous_provider_disabled", "Anonymous sign-ins are disabled")
+		return h.signupAnonymous(c, b)
 	case secret == "":
 		return badRequest("validation_failed", "Signup requires a valid password")
 	case !strings.Contains(email, "@"):
@@ -36,14 +35,16 @@ func (h *Handler) Signup(c echo.Context) error {
 	if err != nil {
 		return err
 	}
+	redirect, err := h.redirectArg(c)
+	if err != nil {
+		return err
+	}
 	hash, err := h.hashNew(c.Request().Context(), secret, email)
 	if err != nil {
 		return err
 	}
-	session, jti := uuid.New(), uuid.New()
-	_, refreshHash := h.Refresh.Mint(session, 1)
-	a, err := h.call(c, h.Origin(c).anonymous(), sqlSignup, []byte(email), []byte(hash), metadata,
-		uuidArg(session), byteaArg(refreshHash[:]), uuidArg(jti), printableArg(c.Request().UserAgent()))
+	challenge, method := b.challenge()
+	a, err := h.issue(c, h.Origin(c).anonymous(), sqlSignup, []byte(email), []byte(hash), metadata, redirect, challenge, method)
 	switch {
 	case err != nil:
 		return err
@@ -53,6 +54,19 @@ func (h *Handler) Signup(c echo.Context) error {
 		writeRaw(c.Response(), http.StatusOK, a.User)
 		return nil
 	}
+}
+
+// signupAnonymous makes a user without an address.
+func (h *Handler) signupAnonymous(c echo.Context, b *body) error {
+	metadata, err := b.metadata()
+	if err != nil {
+		return err
+	}
+	a, err := h.issue(c, h.Origin(c).anonymous(), sqlSignupAnonymous, metadata)
+	if err != nil {
+		return err
+	}
+	return h.sendSession(c, a.Session)
 }
 
 // hashNew checks a new password against the policy and hashes it.

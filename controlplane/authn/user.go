@@ -46,7 +46,7 @@ func (h *Handler) User(c echo.Context) error {
 	return nil
 }
 
-// UpdateUser changes address, password or metadata of the signed-in user.
+// UpdateUser changes password or metadata of the signed-in user, and begins a change of address.
 func (h *Handler) UpdateUser(c echo.Context) error {
 	caller, access, err := h.Gate.Session(c.Request(), h.Origin(c))
 	if err != nil {
@@ -77,9 +77,20 @@ func (h *Handler) UpdateUser(c echo.Context) error {
 			return err
 		}
 	}
-	a, err := h.call(c, caller, sqlUserUpdate, optionalArg(email), optionalArg(hash), metadata, optionalArg(current), matched)
+	redirect, err := h.redirectArg(c)
 	if err != nil {
 		return err
+	}
+	var nonceHash []byte
+	if nonce := text(b.Nonce); nonce != "" {
+		sum := h.Mail.Tokens.CodeHash(access.Email, nonce)
+		nonceHash = byteaArg(sum[:])
+	}
+	challenge, method := b.challenge()
+	a, err := h.call(c, caller, sqlUserUpdate, optionalArg(email), optionalArg(hash), metadata, optionalArg(current), matched,
+		nonceHash, redirect, challenge, method)
+	if err != nil {
+		return slowed(a, err)
 	}
 	writeRaw(c.Response(), http.StatusOK, a.User)
 	return nil

@@ -36,7 +36,7 @@ func nodePath(t *testing.T) string {
 	if err != nil {
 		missing("no node: %v", err)
 	}
-	if _, err := os.Stat(filepath.Join(suites, "node_modules", "oidc-provider")); err != nil {
+	if _, err := os.Stat(filepath.Join(suites, "node_modules", "maildev")); err != nil {
 		missing("no packages (npm ci in testdata/clients): %v", err)
 	}
 	return node
@@ -74,7 +74,13 @@ func TestClients(t *testing.T) {
 				p = startProvider(t, "keycloak", "ID_TOKEN_CLAIMS=1", "HOST="+host)
 				variables = append(variables, configured(p))
 			}
+			var m maildev
+			if base := filepath.Base(file); strings.HasPrefix(base, "mail.") || strings.HasPrefix(base, "anonymous.") {
+				m = startMaildev(t)
+				variables = append(variables, m.variables()...)
+			}
 			s := servertest.Start(t, variables...)
+			s.Exec(t, `select auth.set_setting('mail_resend_interval', '0'), auth.set_setting('anonymous_users_enabled', 'true')`)
 			s.CreateUser(t, email)
 			s.Exec(t, string(application))
 			s.Exec(t, `grant select on public.owned to service_role`)
@@ -90,7 +96,7 @@ func TestClients(t *testing.T) {
 			command := exec.CommandContext(t.Context(), node, "--test", "--test-reporter=spec", filepath.Base(file))
 			command.Dir = suites
 			command.Env = append(os.Environ(), "API_URL="+s.URL, "EMAIL="+email, "PASSWORD="+servertest.Password,
-				"APP_URL="+pageURL, "ISSUER="+p.Issuer, "CLIENT_ID="+p.ClientID, "CLIENT_SECRET="+p.ClientSecret,
+				"APP_URL="+pageURL, "MAIL_API="+m.API, "SITE_URL="+mailSite, "ISSUER="+p.Issuer, "CLIENT_ID="+p.ClientID, "CLIENT_SECRET="+p.ClientSecret,
 				"ANON_KEY="+s.Value(t, `auth.create_api_key(p_kind => 'anon', p_name => 'clients')`),
 				"SERVICE_KEY="+s.Value(t, `auth.create_api_key(p_kind => 'service', p_name => 'clients')`))
 			out, err := command.CombinedOutput()

@@ -240,6 +240,7 @@ func (s *Server) openAuth(ctx context.Context, version string) error {
 		LimitRefresh: s.limitRefresh,
 		Sealer:       sealer,
 		OAuth:        authn.OAuth{Providers: providers, Redirects: redirects, PublicURL: s.config.Server.PublicURL, Log: s.log},
+		Mail:         authn.Mail{Tokens: mailTokens, Direct: s.config.Mail.Links == config.DirectLinks},
 		Clock:        s.clock,
 	})
 	return nil

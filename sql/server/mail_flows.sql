@@ -126,6 +126,7 @@ declare
   v_status text := fluxbase.admin_decide(p_entry => 'admin_generate_link');
   v_purpose text := case p_type when 'signup' then 'confirmation' when 'invite' then 'invite' when 'magiclink' then 'magiclink'
     when 'recovery' then 'recovery' when 'email_change_current' then 'email_change_current' when 'email_change_new' then 'email_change_new' end;
+  v_mark text := 'FLUXBASETOKEN' || replace(gen_random_uuid()::text, '-', ''); -- the server puts the token there
   v_user auth.users;
   v_result jsonb;
 begin
@@ -165,7 +166,10 @@ begin
             p_relates_to => case when v_purpose in ('email_change_current', 'email_change_new') then p_new_email end,
             p_id => p_token_id, p_token_hash => p_token_hash, p_code_hash => p_code_hash),
           audit.record(p_action => 'user.link_generated', p_subject_id => v_user.id, p_details => jsonb_build_object('purpose', v_purpose));
-  return jsonb_build_object('status', 'ok', 'result', fluxbase.admin_user_json(p_user_id => v_user.id));
+  v_result := fluxbase.mail_variables(p_kind => v_purpose, p_email => v_user.email, p_new_email => p_new_email,
+                                      p_redirect_to => p_redirect_to, p_token => v_mark, p_code => '');
+  return jsonb_build_object('status', 'ok', 'result', fluxbase.admin_user_json(p_user_id => v_user.id),
+    'link', coalesce(v_result ->> 'ConfirmationURL', ''), 'token_mark', v_mark, 'redirect_to', coalesce(v_result ->> 'RedirectTo', ''));
 end $$;
 revoke all on function fluxbase.admin_generate_link(text, text, text, text, jsonb, text, uuid, bytea, bytea) from public;
 grant execute on function fluxbase.admin_generate_link(text, text, text, text, jsonb, text, uuid, bytea, bytea) to fluxbase_server;

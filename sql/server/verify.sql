@@ -30,7 +30,7 @@ begin
   where t.user_id = p_token.user_id and lower(t.relates_to) = lower(p_token.relates_to)
     and t.purpose = case p_token.purpose when 'email_change_new' then 'email_change_current' else 'email_change_new' end
   order by t.created_at desc limit 1;
-  if case when v_both then v_agreed is not true else p_token.purpose <> 'email_change_new' end then
+  if v_both and v_agreed is not true or not v_both and p_token.purpose <> 'email_change_new' then
     perform audit.record(p_action => 'user.email_change_agreed', p_subject_id => p_user.id, p_details => jsonb_build_object('purpose', p_token.purpose));
     return 'single_confirmation';
   end if;
