@@ -97,6 +97,16 @@ func TestOAuthSignIn(t *testing.T) {
 	if got := s.Do(t, "GET", "/auth/v1/user", nil, "Authorization: Bearer "+fragment.Get("access_token")); got.Status != 200 {
 		t.Errorf("token of the fragment: %d %s", got.Status, got.Body)
 	}
+	inPsql := s.Value(t, `auth.begin_oauth('keycloak')`)
+	if end := newBrowser(t).follow(inPsql, isApp); !strings.Contains(end.Fragment, "access_token=") || end.Host != "localhost:3000" {
+		t.Errorf("begun in psql: %s", end)
+	}
+	if status, _, body := newBrowser(t).get(inPsql); status != 400 || !strings.Contains(body, "bad_oauth_state") {
+		t.Errorf("begun in psql, a second time: %d %s", status, body)
+	}
+	if end := newBrowser(t).follow(s.Value(t, `auth.begin_oauth('keycloak', 'https://evil.example/')`), isApp); end.Host != "localhost:3000" || strings.Contains(end.Fragment, "access_token") {
+		t.Errorf("begun in psql for another place: %s", end)
+	}
 	for _, secret := range []string{back.Query().Get("state"), back.Query().Get("code"), fragment.Get("access_token"), fragment.Get("refresh_token"), "secret-of-"} {
 		if len(secret) < 10 || strings.Contains(s.Log.String(), secret) {
 			t.Errorf("the log has the secret %.20q", secret)

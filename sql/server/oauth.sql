@@ -60,6 +60,7 @@ grant execute on function fluxbase.oauth_link_begin(text, bytea, text, text, tex
 comment on function fluxbase.oauth_link_begin(text, bytea, text, text, text) is
   'The signed-in user wants to link an identity: the ticket is for the browser that will be sent to the provider.';
 
+-- A ticket is of a link, or of a sign-in that psql has begun.
 create or replace function fluxbase.oauth_link_bind(p_ticket_hash bytea, p_provider text, p_state_hash bytea, p_browser_hash bytea, p_sealed text)
 returns jsonb language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
 as $$

@@ -53,6 +53,8 @@ var administration = []string{
 	`select auth.allow_data_login('{data_login}')`,
 	`select auth.end_flow('{flow}')`,
 	`select auth.end_oauth_flow('{oauth_flow}')`,
+	`select auth.set_setting('public_url', 'https://api.example.com')`,
+	`select auth.begin_oauth('google', 'https://app.example.com')`,
 	`select auth.link_identity('ann@example.com', 'google', '1', 'test')`,
 	`select auth.unlink_identity('{identity}', 'test')`,
 	`select auth.add_signup_rule('allow_domain', 'example.com')`,

@@ -148,6 +148,29 @@ func TestOAuthFlowsHoldTheirForm(t *testing.T) {
 	}
 }
 
+func TestBeginOAuthInPsql(t *testing.T) {
+	t.Parallel()
+	db := pgtest.Database(t)
+	super, admin := db.Conn(t, "superuser"), db.Conn(t, "fluxbase_admin")
+	refused(t, admin, "55000", []string{"server.public_url"}, `select auth.begin_oauth('google', 'https://app.example.com')`)
+	exec(t, admin, `select auth.set_setting('public_url', 'https://api.example.com')`)
+	refused(t, admin, "55000", []string{"auth.site_url"}, `select auth.begin_oauth('google')`)
+	refused(t, admin, "22023", []string{"no provider"}, `select auth.begin_oauth('google&x=y', 'https://app.example.com')`)
+	refused(t, admin, "22023", []string{"no provider"}, `select auth.begin_oauth(null, 'https://app.example.com')`)
+	refused(t, admin, "22023", []string{"43 characters"}, `select auth.begin_oauth('google', 'https://app.example.com', 'x')`)
+	address := one[string](t, admin, `select auth.begin_oauth('google', 'https://app.example.com')`)
+	ticket, ok := strings.CutPrefix(address, "https://api.example.com/auth/v1/authorize?provider=google&ticket=")
+	if !ok || len(ticket) != 43 || one[int](t, super, `select count(*) from auth.oauth_flows where ticket_hash = sha256($1::text::bytea)`, ticket) != 1 {
+		t.Errorf("address %s", address)
+	}
+	if got := one[string](t, admin, `select state from auth.admin_oauth_flows`); got != "not begun" {
+		t.Errorf("state %s", got)
+	}
+	exec(t, admin, `select auth.set_setting('oauth_implicit_enabled', 'false')`)
+	refused(t, admin, "22023", []string{"code challenge"}, `select auth.begin_oauth('google', 'https://app.example.com')`)
+	exec(t, admin, `select auth.begin_oauth('google', 'https://app.example.com', repeat('x', 43))`)
+}
+
 // together calls one statement from several connections at once and counts the answers.
 func together(t *testing.T, db *pgtest.DB, calls []string) map[string]int {
 	t.Helper()
