@@ -363,6 +363,10 @@ end $$;
 --*/}}
 --{{"\n"}}{{ template "policy/policy_sets.sql" . }}
 --{{/*
+\ir orgs/tenant_schemas.sql
+--*/}}
+--{{"\n"}}{{ template "orgs/tenant_schemas.sql" . }}
+--{{/*
 \ir ratelimit/rules.sql
 --*/}}
 --{{"\n"}}{{ template "ratelimit/rules.sql" . }}

@@ -6,6 +6,9 @@ create or replace view auth.lint_policy_true_for_writes with (security_invoker =
          'https://github.com/wayli-app/fluxbase/blob/main/docs/policies/policy_true_for_writes.md'::text as doc
   from auth.lint_policies() p
   where p.permissive and p.command in ('*', 'a', 'w', 'd') and 'true' in (p.using_expression, p.check_expression)
+    -- In the schema of a tenant true means: for every member.
+    and not exists (select from auth.lint_policies() l where l.relation_id = p.relation_id and not l.permissive and l.command = '*'
+                      and l.using_expression ~ 'require_tenant\(' and p.roles <@ l.roles)
     and (0 = any (p.roles) or exists (select from auth.lint_request_roles r where r.oid = any (p.roles)));
 revoke all on auth.lint_policy_true_for_writes from public;
 grant select on auth.lint_policy_true_for_writes to fluxbase_admin;
