@@ -18,7 +18,7 @@ type Caller struct {
 	JTI       uuid.UUID // id of the access token
 	OrgID     uuid.UUID // active organization
 	APIKeyID  uuid.UUID
-	IssuerID  uuid.UUID // trusted issuer of the token, in the place of a session of ours; for Query alone
+	IssuerID  uuid.UUID // trusted issuer of the token, in the place of a session of ours; not for Entry
 	ActorID   uuid.UUID // the real person under impersonation
 	AAL       string    // authenticator assurance level: aal1, aal2
 	IP        netip.Addr

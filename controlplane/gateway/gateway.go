@@ -174,13 +174,7 @@ func orDefault[T int | time.Duration](v, otherwise T) T {
 // When ctx ends, the statement is canceled in PostgreSQL and Query returns an error that wraps the context's; the
 // connection stays usable unless PostgreSQL does not answer in time.
 func (g *Gateway) Query(ctx context.Context, caller Caller, st Statement, opt QueryOptions, fn func(row [][]byte) error) error {
-	p, gate := g.api, requestGate
-	switch {
-	case caller.IssuerID != uuid.Nil:
-		gate = issuerGate
-	case caller.Role == roleService:
-		p = g.service
-	}
+	p, gate := g.door(&caller)
 	if opt.MaxCost > 0 && g.unnamed {
 		return errCostNeedsNames
 	}
@@ -217,6 +211,17 @@ func (g *Gateway) Query(ctx context.Context, caller Caller, st Statement, opt Qu
 		return nil
 	}
 	return kept.each(fn)
+}
+
+// door returns the pool and the gate of a caller.
+func (g *Gateway) door(caller *Caller) (*pool, *gateStatement) {
+	switch {
+	case caller.IssuerID != uuid.Nil:
+		return g.api, issuerGate
+	case caller.Role == roleService:
+		return g.service, requestGate
+	}
+	return g.api, requestGate
 }
 
 // Entry calls one entry point of the schema fluxbase on the server's login: sql selects its jsonb result, which is

@@ -61,14 +61,7 @@ func (g *Gateway) attempt(ctx context.Context, r *request) (out outcome, key *co
 		g.envelopes.Put(e)
 	}()
 	key = g.key.Load()
-	switch r.batch.gate {
-	case requestGate:
-		r.batch.gateParams = e.request(key, r.caller, g.clock(), r.readOnly, r.timeout)
-	case issuerGate:
-		r.batch.gateParams = e.issuer(key, r.caller, g.clock(), r.readOnly, r.timeout)
-	case entryGate, pendingGate:
-		r.batch.gateParams = e.entry(key, r.caller, g.clock())
-	}
+	g.sign(e, r, key)
 
 	out = res.Value().run(ctx, &r.batch)
 	switch {
@@ -78,6 +71,18 @@ func (g *Gateway) attempt(ctx context.Context, r *request) (out outcome, key *co
 		giveBack = r.pool.release
 	}
 	return out, key, nil
+}
+
+// sign sets the parameters of the request's gate.
+func (g *Gateway) sign(e *envelope, r *request, key *contextKey) {
+	switch r.batch.gate {
+	case requestGate:
+		r.batch.gateParams = e.request(key, r.caller, g.clock(), r.readOnly, r.timeout)
+	case issuerGate:
+		r.batch.gateParams = e.issuer(key, r.caller, g.clock(), r.readOnly, r.timeout)
+	case entryGate, pendingGate:
+		r.batch.gateParams = e.entry(key, r.caller, g.clock())
+	}
 }
 
 // damaged reports whether the session is in a state that keeps the gate from running: its prepared form is gone, a role

@@ -41,11 +41,8 @@ const finishTimeout = 15 * time.Second
 //
 // A transaction holds a connection while fn runs, so fn must not wait for a client. It is never repeated once fn was called.
 func (g *Gateway) Transaction(ctx context.Context, caller Caller, opt TransactionOptions, fn func(*Transaction) error) error {
-	p := g.api
-	if caller.Role == roleService {
-		p = g.service
-	}
-	r := request{pool: p, caller: &caller, timeout: opt.StatementTimeout, batch: batch{gate: requestGate}}
+	p, gate := g.door(&caller)
+	r := request{pool: p, caller: &caller, timeout: opt.StatementTimeout, batch: batch{gate: gate}}
 	for {
 		out, key, err := g.transact(ctx, &r, opt, fn)
 		if err != nil || out.err == nil {
@@ -74,7 +71,7 @@ func (g *Gateway) transact(ctx context.Context, r *request, opt TransactionOptio
 		g.envelopes.Put(e)
 	}()
 	key = g.key.Load()
-	r.batch.gateParams = e.request(key, r.caller, g.clock(), false, r.timeout)
+	g.sign(e, r, key)
 
 	out = c.begin(ctx, &r.batch)
 	if out.err == nil {

@@ -7,6 +7,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/uuid"
+
 	"github.com/wayli-app/fluxbase/controlplane/postgres/pgtest"
 )
 
@@ -221,5 +223,37 @@ func TestTransactionPanic(t *testing.T) {
 	})
 	if f.notes(t) != "0" {
 		t.Error("a panic committed")
+	}
+}
+
+// TestTransactionDoors sees that a transaction passes the gate that a single statement of the same caller passes: that of
+// the trusted issuer, which may have been disabled, and that of the service key's login.
+func TestTransactionDoors(t *testing.T) {
+	t.Parallel()
+	f := setup(t, nil)
+	ctx := t.Context()
+	issuer := Caller{Role: "authenticated", IssuerID: uuid.New(), Claims: []byte(`{"role":"authenticated"}`)}
+	f.exec(t, "insert into auth.trusted_issuers (id, name, issuer, allowed_roles) values ('"+issuer.IssuerID.String()+"', 'other', 'https://other', '{authenticated}')")
+	var got string
+	who := func(tx *Transaction) error {
+		return tx.Query(ctx, Statement{SQL: "select session_user || ' ' || current_user"}, func(row [][]byte) error { got = string(row[0]); return nil })
+	}
+	for _, c := range []struct {
+		caller Caller
+		want   string
+	}{
+		{issuer, "fluxbase_api authenticated"},
+		{Caller{Role: "service_role"}, "fluxbase_service service_role"},
+		{anonCaller(), "fluxbase_api anon"},
+	} {
+		if err := f.Transaction(ctx, c.caller, TransactionOptions{}, who); err != nil || got != c.want {
+			t.Errorf("%s: %q, %v", c.want, got, err)
+		}
+	}
+	f.exec(t, "update auth.trusted_issuers set disabled_at = now(), disabled_reason = 'test'")
+	got = ""
+	wantCode(t, f.Transaction(ctx, issuer, TransactionOptions{}, who), "ZF401")
+	if got != "" {
+		t.Error("a disabled issuer got in")
 	}
 }

@@ -141,6 +141,8 @@ func (h *Handler) planBulk(ctx context.Context, request *Request, seen *Catalog)
 		return nil, refusal
 	case plan.media.custom != nil || plan.media.explain != nil:
 		return nil, errUnsupported("this format of a bulk insert's answer")
+	case request.MaxCost > 0 && plan.represents() && plan.embeds != nil:
+		return nil, errUnsupported("related rows in the answer to a bulk insert, beside a limit of the cost")
 	case plan.represents() && plan.order != nil:
 		return nil, errUnsupported("order of a bulk insert's rows")
 	case plan.represents() && plan.grouped:

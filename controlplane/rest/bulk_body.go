@@ -122,10 +122,12 @@ func (b *bulkReader) csv(body io.Reader, limit int) error {
 	in.FieldsPerRecord = -1 // counted below, for PostgREST's words
 	in.ReuseRecord = true
 	header, err := in.Read()
-	if errors.Is(err, io.EOF) {
+	var syntax *csv.ParseError
+	switch {
+	case errors.Is(err, io.EOF) || errors.As(err, &syntax):
 		return errBody("CSV without a line of names", "")
-	} else if err != nil {
-		return csvError(err)
+	case err != nil:
+		return err
 	}
 	keys := make([][]byte, len(header))
 	for i, name := range header {
