@@ -480,3 +480,27 @@ func TestOAuthWaysInNeedTheSecondFactor(t *testing.T) {
 		t.Errorf("identities: %d %s", got.Status, got.Body)
 	}
 }
+
+// Whoever was anonymous keeps id and rows, and has a way back.
+func TestOAuthAnonymousBecomesSomebody(t *testing.T) {
+	t.Parallel()
+	s := oauthBed(t)
+	s.Exec(t, `select auth.set_setting('anonymous_users_enabled', 'true')`)
+	a := s.Do(t, "POST", "/auth/v1/signup", map[string]any{"data": map[string]string{}})
+	id := s.Value(t, `select id from auth.users where is_anonymous`)
+	if a.Status != 200 || id == "" {
+		t.Fatalf("sign in: %d %s", a.Status, a.Body)
+	}
+	begun := s.Do(t, "GET", "/auth/v1/user/identities/authorize?"+url.Values{"provider": {"keycloak"}, "redirect_to": {app}, "login_hint": {"hans:verified"},
+		"code_challenge": {challengeOf(verifier)}, "code_challenge_method": {"s256"}}.Encode(), nil, a.Tokens().Bearer())
+	if begun.Status != 200 {
+		t.Fatalf("link: %d %s", begun.Status, begun.Body)
+	}
+	linked := exchange(t, s, newBrowser(t).follow(begun.Text("url"), isApp).Query().Get("code"))
+	if linked.Status != 200 || s.Value(t, `select email || ' ' || is_anonymous || ' ' || (email_proven_at is not null) from auth.users where id = $1`, id) != "hans@example.com false true" {
+		t.Errorf("linked: %d %s", linked.Status, linked.Body)
+	}
+	if again := signIn(t, s, "keycloak", "hans:verified"); !strings.Contains(string(again.Body), `"`+id+`"`) {
+		t.Errorf("back: %d %s", again.Status, again.Body)
+	}
+}
