@@ -17,6 +17,7 @@ const (
 	stageBegin stage = iota // of a batch that is undone
 	stageReset
 	stageGate
+	stageBefore
 	stageCost
 	stageStatement
 	stageConstraints // of a batch that is undone
@@ -30,6 +31,8 @@ func (b *batch) has(s stage) bool {
 		return b.rollback
 	case stageGate:
 		return b.gate != nil
+	case stageBefore:
+		return b.before != nil
 	case stageCost:
 		return b.maxCost > 0
 	}
@@ -74,6 +77,7 @@ type batch struct {
 	fresh      bool    // do not trust the cached form of the statement
 	scrub      bool    // afterwards drop what only a volatile function can leave behind
 	rollback   bool    // undo everything at the end
+	before     *Statement
 	maxCost    float64 // refuse a statement whose estimated cost is above it; 0 is no limit
 	row        func([][]byte) error
 }
@@ -168,6 +172,7 @@ func (c *conn) send(b *batch, out *outcome) *prepared {
 		if b.gate != nil {
 			sendUnnamed(f, b.gate.sql, b.gate.types, b.gateParams, b.gate.formats, nil)
 		}
+		b.sendBefore(f)
 		sendUnnamed(f, b.key.sql, nil, b.args, nil, b.results)
 		return nil
 	}
@@ -189,6 +194,7 @@ func (c *conn) send(b *batch, out *outcome) *prepared {
 	if b.gate != nil {
 		sendBound(f, b.gate.name, b.gateParams, b.gate.formats, nil)
 	}
+	b.sendBefore(f)
 	switch {
 	case known != nil:
 		out.cached = true
@@ -204,6 +210,13 @@ func (c *conn) send(b *batch, out *outcome) *prepared {
 		c.sendCost(b, p)
 		sendBound(f, p.name, b.args, nil, b.results)
 		return p
+	}
+}
+
+// sendBefore queues the statement before the statement, if there is one.
+func (b *batch) sendBefore(f *pgproto3.Frontend) {
+	if b.before != nil {
+		sendUnnamed(f, b.before.SQL, nil, b.before.Args, nil, nil)
 	}
 }
 
@@ -242,7 +255,7 @@ func (c *conn) receive(b *batch, statement *prepared, out *outcome) {
 		case *pgproto3.CommandComplete, *pgproto3.EmptyQueryResponse:
 			out.stage = b.from(out.stage + 1)
 		case *pgproto3.ParseComplete:
-			if statement != nil {
+			if statement != nil { // what was parsed before that has no name
 				c.statements.add(statement)
 				statement = nil
 			}

@@ -65,6 +65,9 @@ type QueryOptions struct {
 	// Rollback undoes what the statement did, after its deferred constraints were checked. Rows are handed out all the same.
 	Rollback bool
 
+	// Before is a statement that runs first, in the same transaction; its rows are dropped. nil is none.
+	Before *Statement
+
 	// MaxCost refuses a statement whose cost PostgreSQL estimates to be above it, with SQLSTATE ZF422 and before it runs; 0 is no
 	// limit. The statement is planned twice for it, in the same write. It needs PoolerNone.
 	MaxCost float64
@@ -190,6 +193,7 @@ func (g *Gateway) Query(ctx context.Context, caller Caller, st Statement, opt Qu
 			scrub:    opt.Volatile,
 			rollback: opt.Rollback,
 			maxCost:  opt.MaxCost,
+			before:   opt.Before,
 		},
 	}
 	if opt.ReadOnly {

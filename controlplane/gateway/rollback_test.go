@@ -62,6 +62,15 @@ func TestRollback(t *testing.T) {
 	f.exec(t, fmt.Sprintf("update auth.sessions set revoked_at = now(), revoked_reason = 'test' where id = '%s'", annSession))
 	_, err = f.query(t.Context(), annCaller(), undo, insert, "103")
 	wantCode(t, err, "ZF401")
+	// What was not even parsed behind the refusal is not taken for prepared.
+	const first = "insert into public.notes values ($1, auth.uid(), 'first use') returning id"
+	_, err = f.query(t.Context(), annCaller(), undo, first, "104")
+	wantCode(t, err, "ZF401")
+	f.wire.Reset()
+	f.one(t, bobCaller(), undo, first, "104")
+	if got := f.wire.Counts().Writes; got != 1 {
+		t.Errorf("%d writes for the first use behind a refusal", got)
+	}
 	if got := f.one(t, bobCaller(), read, countNotes); got != "5" {
 		t.Errorf("the next caller: %s", got)
 	}

@@ -233,6 +233,11 @@ func (h *Handler) insertBulk(ctx context.Context, caller gateway.Caller, request
 		if err != nil {
 			return err
 		}
+		if plan.asked {
+			if err := tx.Query(ctx, *request.asked.tell(), nil); err != nil {
+				return err
+			}
+		}
 		var c chunk
 		for {
 			if err := c.get(in); errors.Is(err, io.EOF) {

@@ -15,8 +15,10 @@ type Catalog struct {
 	types     map[string]string // name as a client may write it -> SQL
 	// dynamicSQL tells that application code may run SQL that it makes up, in whatever request.
 	dynamicSQL bool
-	timezones  map[string]bool
-	handlers   *mediaHandlers
+	// asked tells that application code looks at the HTTP request.
+	asked     bool
+	timezones map[string]bool
+	handlers  *mediaHandlers
 }
 
 // qualifiedName is a schema and a name in it.

@@ -174,6 +174,9 @@ func (h *Handler) try(ctx context.Context, caller gateway.Caller, catalog *Catal
 		return nil, refusal
 	}
 	options := gateway.QueryOptions{ReadOnly: plan.ReadOnly(), Volatile: plan.Volatile(), Rollback: request.Rollback, MaxCost: request.MaxCost}
+	if plan.asked {
+		options.Before = request.asked.tell()
+	}
 	err := h.Gateway.Query(ctx, caller, plan.Statement(), options, a.taker(plan))
 	return plan, h.hide(ctx, caller, plan, plan.violation(err))
 }

@@ -66,6 +66,7 @@ func Load(ctx context.Context, g Gateway, schemas []string) (*Catalog, error) {
 	}{
 		{viewsSQL, catalog.relateViews},
 		{mediaSQL, catalog.readMedia},
+		{askedSQL, func(document []byte) error { return json.Unmarshal(document, &catalog.asked) }},
 		{dynamicSQL, func(document []byte) error { return json.Unmarshal(document, &catalog.dynamicSQL) }},
 	} {
 		statement.SQL = part.sql

@@ -31,7 +31,7 @@ func Parse(in Input, l Limits) (*Request, *Error) {
 
 // parseHead is Parse of everything but the body.
 func parseHead(in Input, l *Limits) (*Request, *Error) {
-	r := &Request{Name: in.Name, MaxRows: l.Rows}
+	r := &Request{Name: in.Name, MaxRows: l.Rows, asked: newAsked(&in)}
 	if err := r.method(in.Method, in.Target); err != nil {
 		return nil, err
 	}

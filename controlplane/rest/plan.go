@@ -21,6 +21,7 @@ type Plan struct {
 	conflict []*Column // of an insert that may meet rows that are there: the columns in which they conflict
 
 	volatile bool // may run SQL that application code makes up
+	asked    bool // may run SQL that looks at the HTTP request
 }
 
 // node is what a plan reads of one relation or function result.
@@ -115,7 +116,7 @@ func (c *Catalog) Plan(r *Request) (*Plan, *Error) {
 		}
 		p.prefer.Timezone = ""
 	}
-	p.volatile = c.dynamicSQL
+	p.volatile, p.asked = c.dynamicSQL, c.asked
 	if len(c.Schemas) > 1 {
 		p.profile = schema
 	}

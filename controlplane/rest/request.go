@@ -43,6 +43,7 @@ type Request struct {
 	Accept     []mediaRange // formats that the client takes, the best first
 	Accepted   string       // the same in the client's words; empty when it takes any
 	Prefer     Preferences
+	asked      asked
 	Rollback   bool    // what the request does is undone
 	MayExplain bool    // the plan of the statement is a format, too
 	MaxCost    float64 // of the statement, as PostgreSQL estimates it; 0 is no limit
