@@ -51,8 +51,9 @@ type body struct {
 	TokenHash           *string `json:"token_hash"`
 	NewEmail            *string `json:"new_email"`
 
+	MetaSecurity json.RawMessage `json:"gotrue_meta_security"` // see checkCaptcha
+
 	// What clients of Supabase send and nothing here acts on. They are known, so they are checked for their type.
-	MetaSecurity json.RawMessage `json:"gotrue_meta_security"`
 	Channel      *string         `json:"channel"`
 	Options      json.RawMessage `json:"options"`
 	RedirectTo   *string         `json:"redirect_to"`

@@ -94,10 +94,11 @@ func cookiesOf(c echo.Context) cookieState {
 	return state
 }
 
-// opensSession reports whether a route makes a session for whoever has none yet: cookies are no credentials there.
+// opensSession reports whether a route makes a session for whoever has none yet, or is on the way to one: cookies are no
+// credentials there.
 func opensSession(path string) bool {
 	switch path[strings.LastIndexByte(path, '/')+1:] {
-	case "signup", "token", "login", "refresh":
+	case "signup", "token", "login", "refresh", "recover", "otp", "magiclink", "resend":
 		return true
 	case "verify": // of a mailed link, not of a factor
 		return !strings.Contains(path, "/factors/")

@@ -56,6 +56,7 @@ type Config struct {
 	CSRF     CSRF
 	// CrossSite reports that another site may be behind a request; [guard.Guard.CrossSite] does.
 	CrossSite func(*http.Request) bool
+	Captcha   Captcha // nil: nobody is asked
 	// LimitRefresh counts a refresh of a session in cookies, and refuses one too many.
 	LimitRefresh func(echo.Context) error
 	Sealer       Sealer // nil: there is no key, so no second factor is enrolled or checked

@@ -37,6 +37,9 @@ func (h *Handler) Login(c echo.Context) error {
 	case email == "" || secret == "":
 		return badRequest("validation_failed", "missing email or password")
 	}
+	if err := h.checkCaptcha(c, b.MetaSecurity); err != nil {
+		return err
+	}
 	ctx, caller := c.Request().Context(), h.Origin(c).anonymous()
 
 	// Refusals are all the same here: unknown and slowed accounts go on with an empty hash, which matches nothing.

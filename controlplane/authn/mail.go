@@ -74,6 +74,9 @@ func (h *Handler) requestMail(c echo.Context, kind string, b *body, createUser b
 	if text(b.Email) == "" {
 		return badRequest("validation_failed", "An email address is required")
 	}
+	if err := h.checkCaptcha(c, b.MetaSecurity); err != nil {
+		return err
+	}
 	metadata, err := b.metadata()
 	if err != nil {
 		return err
@@ -148,6 +151,9 @@ func (h *Handler) inviteUser(c echo.Context, caller gateway.Caller) error {
 	}
 	if text(b.Email) == "" {
 		return badRequest("validation_failed", "An email address is required")
+	}
+	if err := h.checkCaptcha(c, b.MetaSecurity); err != nil {
+		return err
 	}
 	metadata, err := b.metadata()
 	if err != nil {

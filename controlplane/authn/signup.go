@@ -31,6 +31,9 @@ func (h *Handler) Signup(c echo.Context) error {
 	case !strings.Contains(email, "@"):
 		return statusErrors["validation_failed"]
 	}
+	if err := h.checkCaptcha(c, b.MetaSecurity); err != nil {
+		return err
+	}
 	metadata, err := b.metadata()
 	if err != nil {
 		return err

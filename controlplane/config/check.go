@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/url"
 	"strconv"
 	"time"
 )
@@ -53,6 +54,22 @@ func (r *resolver) derive() {
 	r.checkTLS()
 	r.checkMail()
 	r.checkMaxCost()
+	r.checkCaptcha()
+}
+
+// checkCaptcha makes sure that a provider can be asked, and not in clear text by way of others.
+func (r *resolver) checkCaptcha() {
+	const prefix = "auth.captcha."
+	if !r.valid(prefix+"provider", prefix+"secret", prefix+"url") {
+		return
+	}
+	c := r.config.Auth.Captcha
+	if c.Provider != NoCaptcha && c.Secret.IsZero() {
+		r.refuse(prefix+"secret", "is missing, and "+prefix+"provider is set", "")
+	}
+	if u, err := url.Parse(c.URL); c.URL != "" && (err != nil || u.Host == "" || u.Scheme != "https" && (u.Scheme != "http" || !isLoopbackHost(u.Hostname()))) {
+		r.refuse(prefix+"url", "must be a URL of https", "plain http is for this machine alone")
+	}
 }
 
 // checkMaxCost makes sure that costs can be asked for: by the name of a statement.

@@ -145,6 +145,8 @@ type Auth struct {
 	SiteURL                  string   // where a browser goes when nobody says where; empty without
 	RedirectURLs             []string // where else it may go; see package redirect
 	Providers                []Provider
+	Captcha                  Captcha
+	BreachedPasswords        string // directory; empty without
 	JWTIssuer                string
 	JWTAudience              string
 	TrustedIssuers           []TrustedIssuer
@@ -245,6 +247,19 @@ type Mail struct {
 	From     string
 	Timeout  time.Duration
 	Links    MailLinks
+}
+
+// CaptchaProvider is whose CAPTCHA is asked for.
+type CaptchaProvider string
+
+// NoCaptcha asks for none.
+const NoCaptcha CaptchaProvider = "none"
+
+// Captcha is how people are told from programs.
+type Captcha struct {
+	Provider CaptchaProvider
+	Secret   Secret
+	URL      string // where the provider answers; empty is its usual address
 }
 
 // StoreFailure is what becomes of requests that cannot be counted.

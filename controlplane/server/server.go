@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"os"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -16,6 +17,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/wayli-app/fluxbase/controlplane/authn"
+	"github.com/wayli-app/fluxbase/controlplane/captcha"
 	"github.com/wayli-app/fluxbase/controlplane/config"
 	"github.com/wayli-app/fluxbase/controlplane/gateway"
 	"github.com/wayli-app/fluxbase/controlplane/guard"
@@ -53,6 +55,7 @@ type Server struct {
 	clock       func() time.Time
 	gateway     *gateway.Gateway
 	hasher      *password.Hasher
+	breached    *password.Breached // nil without auth.breached_passwords
 	gate        *authn.Gate
 	keys        *signingKeys
 	issuers     *issuer.Issuers // nil without
@@ -224,6 +227,17 @@ func (s *Server) openAuth(ctx context.Context, version string) error {
 	if err != nil {
 		return err
 	}
+	var people authn.Captcha
+	if c := a.Captcha; c.Provider != config.NoCaptcha {
+		if people, err = captcha.New(captcha.Provider(c.Provider), c.Secret.Reveal(), c.URL); err != nil {
+			return err
+		}
+	}
+	if a.BreachedPasswords != "" {
+		if s.breached, err = password.NewBreached(os.DirFS(a.BreachedPasswords)); err != nil {
+			return fmt.Errorf("auth.breached_passwords: %w", err)
+		}
+	}
 	s.gate = authn.NewGate(ringVerifier{verifier, s.keys}, auditedEntries{s.gateway}, s.clock)
 	s.auth = authn.New(authn.Config{
 		Gate:         s.gate,
@@ -231,11 +245,12 @@ func (s *Server) openAuth(ctx context.Context, version string) error {
 		Signer:       signer,
 		Refresh:      refresh,
 		Hasher:       s.hasher,
-		Policy:       func(password, email string) []authn.Violation { return s.settings.Load().violations(password, email) },
+		Policy:       s.violations,
 		Settings:     func() authn.Settings { return s.settings.Load().auth },
 		Origin:       s.origin,
 		Version:      version,
 		CSRF:         csrf,
+		Captcha:      people,
 		CrossSite:    s.guard.CrossSite,
 		LimitRefresh: s.limitRefresh,
 		Sealer:       sealer,

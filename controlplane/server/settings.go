@@ -95,6 +95,23 @@ func (s *Server) reloadSettings(ctx context.Context) error {
 	return nil
 }
 
+// violations says which rules a new password breaks, those of the settings and the list of breached ones. A list that cannot
+// be read keeps nobody from a new password.
+func (s *Server) violations(secret, email string) []authn.Violation {
+	list := s.settings.Load().violations(secret, email)
+	if s.breached == nil || len(list) > 0 {
+		return list
+	}
+	found, err := s.breached.Contains(secret)
+	if err != nil {
+		s.log.Error("breached passwords were not looked up", "error", err)
+	}
+	if found {
+		list = append(list, authn.Violation{Reason: "pwned", Message: "Password is known from a data breach, please choose a different one."})
+	}
+	return list
+}
+
 // violations says which rules a new password breaks, in the words of Supabase Auth where it has one.
 func (s *settings) violations(secret, email string) []authn.Violation {
 	var list []authn.Violation
