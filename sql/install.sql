@@ -87,6 +87,10 @@ end $$;
 --*/}}
 --{{"\n"}}{{ template "sessions/custom_claims.sql" . }}
 --{{/*
+\ir sessions/impersonate.sql
+--*/}}
+--{{"\n"}}{{ template "sessions/impersonate.sql" . }}
+--{{/*
 \ir sessions/flows.sql
 --*/}}
 --{{"\n"}}{{ template "sessions/flows.sql" . }}
@@ -450,6 +454,14 @@ end $$;
 \ir server/admin_users.sql
 --*/}}
 --{{"\n"}}{{ template "server/admin_users.sql" . }}
+--{{/*
+\ir server/admin_factors.sql
+--*/}}
+--{{"\n"}}{{ template "server/admin_factors.sql" . }}
+--{{/*
+\ir server/impersonate.sql
+--*/}}
+--{{"\n"}}{{ template "server/impersonate.sql" . }}
 --{{/*
 \ir server/mail_flows.sql
 --*/}}

@@ -68,6 +68,10 @@ func (h *Handler) mountAdmin(r Router, middleware ...echo.MiddlewareFunc) {
 		{http.MethodGet, "/admin/users/:id/sessions", (*Handler).adminSessions},
 		{http.MethodDelete, "/admin/users/:id/sessions", (*Handler).adminRevokeSessions},
 		{http.MethodDelete, "/admin/users/:id/sessions/:session", (*Handler).adminRevokeSession},
+		{http.MethodGet, "/admin/users/:id/factors", (*Handler).adminFactors},
+		{http.MethodDelete, "/admin/users/:id/factors/:factor", (*Handler).adminDeleteFactor},
+		{http.MethodPost, "/admin/users/:id/impersonate", (*Handler).impersonate},
+		{http.MethodPost, "/admin/impersonations/:session/token", (*Handler).impersonationToken},
 	} {
 		r.Add(route.method, route.path, h.identified(route.handle), middleware...)
 	}

@@ -95,6 +95,8 @@ type answer struct {
 	Secret        string          `json:"secret"`      // sealed
 	Generation    int64           `json:"generation"`  // of the session's refresh token
 	RetryAfter    int64           `json:"retry_after"` // seconds
+	Seconds       int64           `json:"seconds"`     // that a token may live
+	ReadOnly      bool            `json:"read_only"`
 	RecoveryCodes json.RawMessage `json:"recovery_codes"`
 }
 

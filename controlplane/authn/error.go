@@ -141,6 +141,8 @@ var (
 		"MFA enroll is disabled: the server has no encryption key (auth.encryption_key)")
 	errNoSealerVerify = unprocessable("mfa_totp_verify_not_enabled",
 		"MFA verify is disabled: the server has no encryption key (auth.encryption_key)")
+	errImpersonated = &Error{Status: http.StatusForbidden, Code: "impersonated",
+		Message: "Only the user can do this; you act as the user"}
 	errBusy = &Error{Status: http.StatusServiceUnavailable, Code: "unexpected_failure",
 		Message: "The server is busy, try again", RetryAfter: time.Second}
 )
@@ -191,6 +193,7 @@ var statusErrors = map[string]*Error{
 	"no_such_user":                notFound("user_not_found", "User not found"),
 	"no_such_session":             notFound("session_not_found", "No such session"),
 	"user_in_use":                 unprocessable("user_in_use", "The user has data that must be deleted first"),
+	"user_not_impersonable":       {Status: http.StatusForbidden, Code: "user_not_impersonable", Message: "Nobody acts as this user"},
 	"user_role_not_permitted":     badRequest("validation_failed", "The role of a user is authenticated or one in the setting request_roles"),
 	"api_key_not_found":           notFound("api_key_not_found", "No such API key"),
 	"organization_not_found":      notFound("organization_not_found", "No such organization"),

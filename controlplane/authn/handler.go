@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/labstack/echo/v4"
 
 	"github.com/wayli-app/fluxbase/controlplane/gateway"
@@ -119,7 +120,11 @@ func (h *Handler) Mount(r Router, middleware ...echo.MiddlewareFunc) {
 // call calls an entry point and returns its answer, which is there whenever the error is a refusal.
 func (h *Handler) call(c echo.Context, caller gateway.Caller, sql string, args ...[]byte) (*answer, error) {
 	text, err := h.Entries.Entry(c.Request().Context(), caller, sql, args)
-	if err != nil {
+	var refusal *pgconn.PgError
+	switch {
+	case caller.ActorID != uuid.Nil && errors.As(err, &refusal) && refusal.Code == "25006": // read_only_sql_transaction
+		return nil, errImpersonated
+	case err != nil:
 		return nil, err
 	}
 	return readAnswer(text)

@@ -40,6 +40,7 @@ insert into auth.settings as s (key, default_value, kind, minimum, maximum, desc
   ('mfa_failures_before_delay', '5', 'integer', 1, 100, 'Failed codes of a user, over all routes, before the user is slowed'),
   ('mfa_challenge_lifetime', '5 minutes', 'interval', 30, 3600, 'How long a challenge can be answered'),
   ('mfa_issuer', 'Fluxbase', 'text', null, null, 'Name that authenticator apps show for accounts of this installation'),
+  ('impersonation_maximum', '1 hour', 'interval', 60, 86400, 'Longest time for which an administrator may act as a user'),
   ('custom_claims_function', '', 'text', null, null, 'Function of yours, with its schema, that adds claims to tokens; empty for none'),
   ('request_roles', '', 'list', null, null, 'Database roles a request may run as, besides anon and authenticated'),
   ('audit_retention_months', '0', 'integer', 0, 1200, 'Full months of audit.log that are kept; 0 keeps everything'),

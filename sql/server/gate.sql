@@ -5,13 +5,15 @@
 -- The context is compared with the row, so that a token signed by a thief of the key needs a live session of its victim.
 -- What an earlier request may have left on the connection goes first: a function of its own for that would cost 2 us.
 -- Every request comes through here: conditions without a sub-select and one SPI call count in microseconds.
--- A token keeps its level until it expires, the session may lose it.  No member before the level contains a comma.
+-- A token keeps its level until it expires, the session may lose it.  No member before the actor contains a comma.
 create or replace function fluxbase.check_request(p_session_id uuid, p_jti uuid, p_api_key_id uuid, p_context text)
 returns boolean language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
 as $$
 declare
   v_denied boolean;
   v_pending boolean;
+  v_actor uuid;
+  v_read_only boolean;
 begin
   reset all;
   if pg_my_temp_schema() <> 0 then -- asking costs nothing, discarding does
@@ -22,14 +24,15 @@ begin
     raise exception using errcode = 'ZF400', message = 'request context is missing';
   end if;
   if p_session_id is not null then
-    select s.has_denied_tokens, s.mfa_pending or s.aal = 'aal1' and split_part(p_context, ',', 5) not in ('"aal1"', 'null')
-    into v_denied, v_pending
+    select s.actor_id, s.read_only, s.has_denied_tokens, s.mfa_pending or s.aal = 'aal1' and split_part(p_context, ',', 5) not in ('"aal1"', 'null')
+    into v_actor, v_read_only, v_denied, v_pending
     from auth.sessions s
     where s.id = p_session_id
       and s.revoked_at is null
       and s.expires_at > now()
       and (s.blocked_until is null or s.blocked_until <= now())
-      and starts_with(p_context, '[1,"' || s.user_id || '","' || s.id || '",');
+      and starts_with(p_context, '[1,"' || s.user_id || '","' || s.id || '",')
+      and split_part(p_context, ',', 10) = coalesce('"' || s.actor_id || '"', 'null');
     if not found or p_jti is null then
       raise exception using errcode = 'ZF401', message = 'session is not alive';
     end if;
@@ -37,6 +40,14 @@ begin
       perform from auth.token_blacklist b where b.jti = p_jti;
       if found then
         raise exception using errcode = 'ZF401', message = 'token is denied';
+      end if;
+    end if;
+    if v_actor is not null then
+      if not fluxbase.may_impersonate(p_actor_id => v_actor) then
+        raise exception using errcode = 'ZF401', message = 'session is not alive';
+      end if;
+      if v_read_only or session_user = 'fluxbase_server' then
+        perform set_config('transaction_read_only', 'on', true);
       end if;
     end if;
     if v_pending then
@@ -117,7 +128,9 @@ return case
    and set_config('fluxbase.context', p_context, true) is not null
    and set_config('fluxbase.context_mac', p_context_mac, true) is not null
    and set_config('request.jwt.claims', coalesce(p_claims, ''), true) is not null
-   and set_config('transaction_read_only', case when p_read_only then 'on' else 'off' end, true) is not null
+   and set_config('transaction_read_only', case when p_read_only then 'on'
+         when p_session_id is not null and split_part(p_context, ',', 10) <> 'null' then current_setting('transaction_read_only') -- check_request() decides
+         else 'off' end, true) is not null
    and set_config('role', p_role, true) is not null
   then pg_advisory_unlock_all() end;
 revoke all on function fluxbase.begin_request(text, uuid, uuid, uuid, text, text, text, boolean, integer) from public;
@@ -155,7 +168,9 @@ begin
   v_set := array[
     set_config('fluxbase.context', p_context, true),
     set_config('fluxbase.context_mac', p_context_mac, true),
-    set_config('request.jwt.claims', coalesce(p_claims, ''), true)];
+    set_config('request.jwt.claims', coalesce(p_claims, ''), true),
+    -- What check_request() set for somebody who acts as the user, the end of a block with exceptions has undone.
+    set_config('transaction_read_only', case when p_session_id is null or split_part(p_context, ',', 10) = 'null' then 'off' else 'on' end, true)];
 end $$;
 revoke all on function fluxbase.begin_pending_entry(uuid, uuid, uuid, text, text, text) from public;
 grant execute on function fluxbase.begin_pending_entry(uuid, uuid, uuid, text, text, text) to fluxbase_server;

@@ -34,7 +34,8 @@ begin
       'sub', p_user.id, 'role', p_user.role, 'email', coalesce(p_user.email, ''), 'phone', coalesce(p_user.phone, ''),
       'session_id', p_session.id, 'aal', p_session.aal, 'amr', p_session.amr, 'is_anonymous', p_user.is_anonymous,
       'app_metadata', v_user -> 'app_metadata', 'user_metadata', v_user -> 'user_metadata')
-      || case when p_session.org_id is null then '{}' else jsonb_build_object('org_id', p_session.org_id) end));
+      || case when p_session.org_id is null then '{}' else jsonb_build_object('org_id', p_session.org_id) end
+      || case when p_session.actor_id is null then '{}' else jsonb_build_object('act', jsonb_build_object('sub', p_session.actor_id)) end));
 end $$;
 revoke all on function fluxbase.session_json(auth.users, auth.sessions, uuid) from public;
 comment on function fluxbase.session_json(auth.users, auth.sessions, uuid) is 'What a client gets for a session: its ids, claims for the access token and the user.';

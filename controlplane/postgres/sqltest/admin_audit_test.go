@@ -39,6 +39,7 @@ var administration = []string{
 	`select auth.drop_permission('pages.edit')`,
 	`select auth.drop_role('editor')`,
 	`select auth.grant_role('ann@example.com', 'system_admin')`,
+	`select auth.impersonate('ann@example.com', 'cara@example.com', '1 hour', 'test')`,
 	`select auth.revoke_role('ann@example.com', 'system_admin')`,
 	`select auth.delete_organization('org')`,
 	`select auth.create_api_key('anon', 'web')`,
