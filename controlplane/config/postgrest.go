@@ -19,6 +19,7 @@ var postgrestNames = map[string]string{
 	"DB_MAX_ROWS":           "rest.max_rows",
 	"DB_TX_END":             "rest.tx_end",
 	"DB_AGGREGATES_ENABLED": "rest.aggregates",
+	"DB_PLAN_ENABLED":       "rest.plan_enabled",
 	"DB_EXTRA_SEARCH_PATH":  "rest.extra_search_path",
 	"DB_PRE_REQUEST":        "rest.pre_request",
 	"DB_POOL":               "database.pool_size",

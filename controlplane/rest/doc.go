@@ -22,5 +22,7 @@
 //   - Rights are PostgreSQL's business. The catalog is not filtered by grants; a caller who may not
 //     read a table is told so by PostgreSQL.
 //
-// Files are named by stage: parse_*.go and body*.go, plan*.go and relationship.go, sql*.go, respond*.go.
+// Files are named by stage: parse_*.go and body*.go, plan*.go and relationship.go, sql*.go, respond*.go. What cuts across
+// has a name of its own: media*.go and explain.go choose the format of an answer, openapi*.go and options.go tell what
+// there is, asked.go tells SQL what was asked, hidden.go keeps columns hidden.
 package rest

@@ -17,7 +17,7 @@ import (
 // writer is bind, which writes a parameter number.
 func (p *Plan) Statement() gateway.Statement {
 	var b builder
-	b.text.Grow(256)
+	b.text.Grow(384)
 	b.csvText = p.media.CSV
 	if e := p.media.explain; e != nil {
 		b.explain(e)
