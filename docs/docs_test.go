@@ -19,8 +19,8 @@
 // SQL blocks run in psql, each in a session of its own, in a database where everything is installed and the demo is
 // loaded, one for each page. They run as the login app, who owns the database and the application's tables. Shell
 // blocks of a page share variables and working directory. A console block holds commands after "$ " (continued after
-// "> ") and what they print; ids, tokens and times are masked before the two are compared, and a line "..." stands for
-// any lines.
+// "> ") and what they print; ids, tokens, times and the version of the schema are masked before the two are compared,
+// and a line "..." stands for any lines.
 package docs
 
 import (

@@ -48,6 +48,7 @@ var masks = []struct {
 	{regexp.MustCompile(`\b1[6-9]\d{8}\b`), "<seconds>"},
 	{regexp.MustCompile(`\bfb_[a-z]+_[\w-]+`), "<key>"},
 	{regexp.MustCompile(`"[\w-]{40,}"`), `"<token>"`},
+	{regexp.MustCompile(`\bversion +\d+( of \d+| would become \d+)?\b`), "version <number>"}, // of the schema; each migration changes it
 	{regexp.MustCompile(`-{3,}`), "---"},
 	{regexp.MustCompile(`[ \t]+`), " "},
 }
@@ -119,6 +120,7 @@ func TestTranscript(t *testing.T) {
  2b1f0d0e-1111-4000-8000-000000000002 | ann`, true},
 		{"at 2026-01-01 10:00:00.5+00, 1760000000", "at 2025-11-25T18:00:00Z, 1750000000", true},
 		{`{"token":"-b3BhcXVlX29wYXF1ZV9vcGFxdWVfb3BhcXVlX29w-"}`, `{"token":"b3BhcXVlX29wYXF1ZV9vcGFxdWVfb3BhcXVlX29wYXF1ZQ"}`, true},
+		{"version   12 of 12\nversion 9 would become 12; undone", "version   13 of 13\nversion 13 would become 13; undone", true},
 		{"count 12", "count 13", false},
 	} {
 		if sameOutput(c.got, strings.Split(c.want, "\n")) != c.same {
