@@ -55,6 +55,21 @@ func (r *resolver) derive() {
 	r.checkMail()
 	r.checkMaxCost()
 	r.checkCaptcha()
+	r.checkAdmin()
+}
+
+// checkAdmin makes sure that a listener for administration has all that it needs.
+func (r *resolver) checkAdmin() {
+	const prefix = "server.admin."
+	if !r.valid(prefix+"listen", prefix+"cert_file", prefix+"key_file", prefix+"client_ca_file") {
+		return
+	}
+	a := r.config.Server.Admin
+	for _, needed := range []struct{ key, value string }{{"cert_file", a.CertFile}, {"key_file", a.KeyFile}, {"client_ca_file", a.ClientCAFile}} {
+		if a.Listen != "" && needed.value == "" {
+			r.refuse(prefix+needed.key, "is missing, and "+prefix+"listen is set", "")
+		}
+	}
 }
 
 // checkCaptcha makes sure that a provider can be asked, and not in clear text by way of others.

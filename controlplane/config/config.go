@@ -53,6 +53,7 @@ type Server struct {
 	TrustedProxies           []netip.Prefix // whose word about a client's address is believed
 	AddressHeader            AddressHeader  // where they say it
 
+	Admin   AdminListener
 	TLS     TLS
 	CORS    CORS
 	Headers Headers
@@ -87,6 +88,14 @@ type TLS struct {
 	HSTSMaxAge            time.Duration // 0 = no header
 	HSTSIncludeSubdomains bool
 	HSTSPreload           bool
+}
+
+// AdminListener is where administration and metrics are, for clients with a certificate alone.
+type AdminListener struct {
+	Listen       string // host:port; empty for none: administration is where everything is
+	CertFile     string
+	KeyFile      string
+	ClientCAFile string // who signs the certificates of clients
 }
 
 // CORS is what pages of other origins may do.

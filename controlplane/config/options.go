@@ -30,7 +30,7 @@ func options() []option {
 			"Strictness as a whole. `development` changes the defaults that say so below and lets a database password be the name of its user."),
 	}
 	for _, section := range [][]option{
-		serverOptions(), tlsOptions(), corsOptions(), headerOptions(), databaseOptions(), authOptions(), restOptions(), mailOptions(), rateLimitingOptions(), loggingOptions(), monitoringOptions(),
+		serverOptions(), tlsOptions(), adminOptions(), corsOptions(), headerOptions(), databaseOptions(), authOptions(), restOptions(), mailOptions(), rateLimitingOptions(), loggingOptions(), monitoringOptions(),
 	} {
 		table = append(table, section...)
 	}

@@ -28,6 +28,19 @@ func tlsOptions() []option {
 	}
 }
 
+func adminOptions() []option {
+	return []option{
+		entry("server.admin.listen", address(), func(c *Config) *string { return &c.Server.Admin.Listen }, "",
+			"Where a listener with mutual TLS answers `admin/...` and `GET /metrics`. With it, the main listener has no `admin/...`."),
+		entry("server.admin.cert_file", textKind("path"), func(c *Config) *string { return &c.Server.Admin.CertFile }, "",
+			"Its certificate chain, PEM; may be that of `server.tls`."),
+		entry("server.admin.key_file", textKind("path"), func(c *Config) *string { return &c.Server.Admin.KeyFile }, "",
+			"The private key of the certificate, PEM."),
+		entry("server.admin.client_ca_file", textKind("path"), func(c *Config) *string { return &c.Server.Admin.ClientCAFile }, "",
+			"The certificates, PEM, of those who sign the certificates of clients. Read at start."),
+	}
+}
+
 func corsOptions() []option {
 	return []option{
 		entry("server.cors.allowed_origins", origins(), func(c *Config) *[]string { return &c.Server.CORS.AllowedOrigins }, "",

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
@@ -118,5 +119,25 @@ func (c *Certificate) TLS(oldest config.TLSVersion) *tls.Config {
 	if oldest == config.TLS13 {
 		t.MinVersion = tls.VersionTLS13
 	}
+	return t
+}
+
+// ClientCAs reads the certificates of those who sign the certificates of clients.
+func ClientCAs(path string) (*x509.CertPool, error) {
+	text, err := readPEM(path)
+	if err != nil {
+		return nil, err
+	}
+	pool := x509.NewCertPool()
+	if !pool.AppendCertsFromPEM(text) {
+		return nil, fmt.Errorf("%s has no certificate", path)
+	}
+	return pool, nil
+}
+
+// Mutual is TLS for clients that show a certificate of one of these CAs.
+func (c *Certificate) Mutual(clients *x509.CertPool) *tls.Config {
+	t := c.TLS(config.TLS13)
+	t.ClientAuth, t.ClientCAs = tls.RequireAndVerifyClientCert, clients
 	return t
 }

@@ -163,7 +163,7 @@ func TestTLS(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	pool := certificate(t, dir)
-	second := freePort(t)
+	second := freeAddress(t)
 	s := servertest.Start(t, "FLUXBASE_SERVER_TLS_ENABLED=true", "FLUXBASE_SERVER_TLS_CERT_FILE="+filepath.Join(dir, "cert.pem"),
 		"FLUXBASE_SERVER_TLS_KEY_FILE="+filepath.Join(dir, "key.pem"), "FLUXBASE_SERVER_TLS_REDIRECT_LISTEN="+second,
 		"FLUXBASE_SERVER_TLS_REDIRECT_HOST=localhost:443")
@@ -236,16 +236,6 @@ func certificate(t *testing.T, dir string) *x509.CertPool {
 	}
 	pool.AddCert(parsed)
 	return pool
-}
-
-func freePort(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close() //nolint:errcheck // only to know a free one
-	return l.Addr().String()
 }
 
 // Clients that send their request byte by byte, or do not read, or never ask again, are cut; others are served meanwhile.

@@ -24,7 +24,7 @@ func (s *Server) routes() http.Handler {
 	e := echo.New()
 	e.HTTPErrorHandler = s.fail
 	e.IPExtractor = echo.ExtractIPDirect()
-	e.Use(s.observe)
+	e.Use(s.observe, s.separate)
 
 	for _, prefix := range authPrefixes {
 		s.auth.Mount(e.Group(prefix), s.auth.Cookies, s.limitAuth, withRequestID)

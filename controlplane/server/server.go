@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -49,28 +50,30 @@ type Options struct {
 
 // Server is one running server. Its methods may be called from several goroutines.
 type Server struct {
-	config      *config.Config
-	files       fs.FS
-	log         *slog.Logger
-	clock       func() time.Time
-	gateway     *gateway.Gateway
-	hasher      *password.Hasher
-	breached    *password.Breached // nil without auth.breached_passwords
-	gate        *authn.Gate
-	keys        *signingKeys
-	issuers     *issuer.Issuers // nil without
-	auth        *authn.Handler
-	catalog     *rest.Cache
-	data        *rest.Handler
-	reason      *reason.Explainer // in development, with database.direct_url
-	guard       *guard.Guard
-	addresses   *guard.Addresses
-	limiter     *guard.Limiter
-	redis       *guard.Redis // nil without rate_limiting.redis_url
-	metrics     *metrics.Metrics
-	certificate *guard.Certificate // nil without TLS
-	mail        *mail.Sender       // nil without mail.host
-	handler     http.Handler
+	config           *config.Config
+	files            fs.FS
+	log              *slog.Logger
+	clock            func() time.Time
+	gateway          *gateway.Gateway
+	hasher           *password.Hasher
+	breached         *password.Breached // nil without auth.breached_passwords
+	gate             *authn.Gate
+	keys             *signingKeys
+	issuers          *issuer.Issuers // nil without
+	auth             *authn.Handler
+	catalog          *rest.Cache
+	data             *rest.Handler
+	reason           *reason.Explainer // in development, with database.direct_url
+	guard            *guard.Guard
+	addresses        *guard.Addresses
+	limiter          *guard.Limiter
+	redis            *guard.Redis // nil without rate_limiting.redis_url
+	metrics          *metrics.Metrics
+	certificate      *guard.Certificate // nil without TLS
+	adminTLS         *tls.Config        // nil without server.admin.listen
+	adminCertificate *guard.Certificate // the same
+	mail             *mail.Sender       // nil without mail.host
+	handler          http.Handler
 
 	codes    codes
 	settings atomic.Pointer[settings]
@@ -106,6 +109,9 @@ func New(ctx context.Context, o Options) (*Server, error) {
 		if s.certificate, err = guard.LoadCertificate(tls.CertFile, tls.KeyFile, s.log); err != nil {
 			return nil, err
 		}
+	}
+	if err := s.openAdmin(); err != nil {
+		return nil, err
 	}
 	if err := s.checkDatabase(ctx, o.AllowPrivilegedLogins); err != nil {
 		return nil, err
@@ -366,6 +372,9 @@ func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
 	}
 	if s.issuers != nil {
 		tasks.Go(func() { s.issuers.Follow(background) })
+	}
+	if s.adminCertificate != nil {
+		tasks.Go(func() { s.adminCertificate.Follow(background, certificateInterval) })
 	}
 	if s.certificate != nil {
 		tasks.Go(func() { s.certificate.Follow(background, certificateInterval) })

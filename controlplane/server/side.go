@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"crypto/tls"
 	"fmt"
 	"net"
 	"net/http"
@@ -12,13 +13,16 @@ type side struct {
 	key     string // of the configuration
 	address string
 	handler http.Handler
+	tls     *tls.Config // nil for plain HTTP
 }
 
 // sides are the listeners beside the main one that the configuration asks for.
 func (s *Server) sides() []side {
 	c := s.config.Server
+	admin, mutual := s.adminHandler()
 	return []side{
-		{"server.metrics_listen", c.MetricsListen, s.metricsHandler()},
+		{"server.metrics_listen", c.MetricsListen, s.metricsHandler(), nil},
+		{"server.admin.listen", c.Admin.Listen, admin, mutual},
 	}
 }
 
@@ -42,7 +46,14 @@ func (s *Server) openSides(ctx context.Context, served chan<- error) (stop func(
 		web := s.web(side.handler)
 		open = append(open, web)
 		s.log.Info("listening", "for", side.key, "listen", listener.Addr().String())
-		go func() { served <- web.Serve(s.limited(listener)) }()
+		go func() {
+			if side.tls == nil {
+				served <- web.Serve(s.limited(listener))
+				return
+			}
+			web.TLSConfig = side.tls
+			served <- web.ServeTLS(s.limited(listener), "", "")
+		}()
 	}
 	return stop, nil
 }
