@@ -240,6 +240,8 @@ func schemas() kind[[]string] {
 			}
 			for i, item := range items {
 				switch {
+				case i == 0 && strings.HasSuffix(item, "*"):
+					return nil, errors.New("begins with the schemas of tenants: the first is the default for everybody")
 				case item == "" || len(item) > 63 || checkSecretText(item) != nil:
 					return nil, errors.New("must be a list of names of schemas, each of 1 to 63 bytes")
 				case slices.Contains(closedSchemas, item) || strings.HasPrefix(item, "pg_"):

@@ -146,7 +146,7 @@ func authOptions() []option {
 func restOptions() []option {
 	return []option{
 		entry("rest.schemas", schemas(), func(c *Config) *[]string { return &c.REST.Schemas }, "public",
-			"Schemas that the data API exposes; the first is the default one."),
+			"Schemas that the data API exposes; the first is the default one. `tenant_*` stands for those that `auth.create_tenant_schema()` made."),
 		entry("rest.max_rows", integer[int64](0, 1<<31-1), func(c *Config) *int64 { return &c.REST.MaxRows }, "1000",
 			"Most rows of one answer. 0 is no limit."),
 		entry("rest.error_detail", oneOf(FullDetail, MessageDetail, CodeDetail), func(c *Config) *ErrorDetail { return &c.REST.ErrorDetail }, "message",

@@ -10,6 +10,7 @@ type Catalog struct {
 	// Schemas are the exposed schemas, the default first.
 	Schemas []string
 
+	tenants   map[string]bool // those of Schemas that are of a tenant
 	relations map[qualifiedName]*Relation
 	routines  map[qualifiedName][]*Routine
 	types     map[string]string // name as a client may write it -> SQL
@@ -147,7 +148,7 @@ func (c *Catalog) schema(profile string) (string, *Error) {
 			return s, nil
 		}
 	}
-	return "", errProfile(profile, c.Schemas)
+	return "", errProfile(profile, c.listed())
 }
 
 // indexColumns maps names to positions.

@@ -255,7 +255,7 @@ func errOverload(candidates []*Routine) *Error {
 
 // errProfile reports a schema that is not exposed.
 func errProfile(schema string, exposed []string) *Error {
-	return &Error{Status: http.StatusNotAcceptable, Code: "PGRST106", Message: "Invalid schema: " + schema,
+	return &Error{Status: http.StatusNotAcceptable, Code: codeProfile, Message: "Invalid schema: " + schema,
 		Hint: "Only the following schemas are exposed: " + strings.Join(exposed, ", ")}
 }
 

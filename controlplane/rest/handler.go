@@ -109,6 +109,12 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request, target Target, n
 		h.fail(w, r, caller, err)
 		return
 	}
+	if a.rows == 0 {
+		if err := h.hideTenant(r, caller, nil); err != nil {
+			h.fail(w, r, caller, err)
+			return
+		}
+	}
 	if refusal := a.check(plan); refusal != nil {
 		h.fail(w, r, caller, refusal)
 		return

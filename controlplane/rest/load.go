@@ -42,11 +42,13 @@ func CheckSchemas(schemas []string) error {
 }
 
 // Load reads the catalog of the exposed schemas through the gateway, with the rights of anon: the
-// system catalogs that it reads are readable by everybody.
-func Load(ctx context.Context, g Gateway, schemas []string) (*Catalog, error) {
+// system catalogs that it reads are readable by everybody. Schemas of tenants are exposed beside the others, and known
+// to nobody but their members.
+func Load(ctx context.Context, g Gateway, schemas []string, tenants ...string) (*Catalog, error) {
 	if err := CheckSchemas(schemas); err != nil {
 		return nil, err
 	}
+	schemas = append(slices.Clone(schemas), tenants...)
 	var catalog *Catalog
 	statement := gateway.Statement{SQL: catalogSQL, Args: [][]byte{appendArray(nil, schemas)}}
 	err := g.Query(ctx, gateway.Caller{Role: "anon"}, statement, gateway.QueryOptions{ReadOnly: true},
@@ -59,6 +61,10 @@ func Load(ctx context.Context, g Gateway, schemas []string) (*Catalog, error) {
 	}
 	if catalog == nil {
 		return nil, errors.New("load the catalog: no row")
+	}
+	catalog.tenants = make(map[string]bool, len(tenants))
+	for _, name := range tenants {
+		catalog.tenants[name] = true
 	}
 	for _, part := range []struct {
 		sql  string

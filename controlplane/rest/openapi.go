@@ -53,6 +53,9 @@ func (h *Handler) ServeRoot(w http.ResponseWriter, r *http.Request, base string)
 		return
 	}
 	text, schema, err := h.describe(r.Context(), caller, r.Header, base)
+	if err == nil {
+		err = h.hideTenant(r, caller, nil)
+	}
 	if err != nil {
 		h.fail(w, r, caller, err)
 		return

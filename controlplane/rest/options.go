@@ -25,6 +25,10 @@ func (h *Handler) options(w http.ResponseWriter, r *http.Request, caller gateway
 		h.fail(w, r, caller, refusal)
 		return
 	}
+	if err := h.hideTenant(r, caller, nil); err != nil {
+		h.fail(w, r, caller, err)
+		return
+	}
 	w.Header().Set("Allow", allow)
 	w.WriteHeader(http.StatusOK)
 }

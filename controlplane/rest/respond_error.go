@@ -16,6 +16,7 @@ import (
 
 // fail answers a request that did not succeed.
 func (h *Handler) fail(w http.ResponseWriter, r *http.Request, caller gateway.Caller, err error) {
+	err = h.hideTenant(r, caller, err)
 	var refusal *Error
 	var pg *pgconn.PgError
 	switch {

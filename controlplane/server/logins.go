@@ -59,7 +59,8 @@ findings (ord, problem, remedy) as (
   from pg_catalog.pg_class c
   join reach on reach.role = c.relowner
   join pg_catalog.pg_namespace n on n.oid = c.relnamespace
-  where c.relkind in ('r', 'p', 'f') and n.nspname = any ($3::text[])
+  where c.relkind in ('r', 'p', 'f')
+    and (n.nspname = any ($3::text[]) or '` + tenantSchemas + `' = any ($3::text[]) and pg_catalog.starts_with(n.nspname, 'tenant_'))
     and not exists (select from pg_catalog.pg_roles r where r.oid = c.relowner and r.rolname = any ($2::text[]))
   union all
   -- A role may change its own settings, and so may SQL that got into a request: no timeout may be gone.

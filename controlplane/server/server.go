@@ -285,7 +285,7 @@ func (s *Server) openProviders() (*oauth.Providers, *redirect.List, error) {
 func (s *Server) openData(ctx context.Context) (err error) {
 	r := s.config.REST
 	s.catalog = rest.NewCache(func(ctx context.Context) (*rest.Catalog, error) {
-		return rest.Load(ctx, s.gateway, r.Schemas)
+		return s.loadCatalog(ctx, r.Schemas)
 	}, s.clock)
 	if err := s.catalog.Reload(ctx); err != nil {
 		return err

@@ -226,3 +226,14 @@ revoke all on function auth.in_tenant_schemas(text, text) from public;
 grant execute on function auth.in_tenant_schemas(text, text) to fluxbase_admin;
 comment on function auth.in_tenant_schemas(text, text) is
   'Runs SQL in the template and in each schema made from it, with that schema as search_path, in one transaction. Returns the schemas.';
+
+create or replace function fluxbase.tenant_schemas()
+returns jsonb language plpgsql stable security definer set search_path = pg_catalog, pg_temp
+as $$
+begin
+  return (select coalesce(jsonb_agg(t.schema_name order by t.schema_name), '[]') from auth.tenant_schemas t
+          where to_regnamespace(quote_ident(t.schema_name)) is not null);
+end $$;
+revoke all on function fluxbase.tenant_schemas() from public;
+grant execute on function fluxbase.tenant_schemas() to fluxbase_server;
+comment on function fluxbase.tenant_schemas() is 'Names of the schemas of tenants, which the data API exposes to their members.';

@@ -1,0 +1,74 @@
+package rest
+
+import (
+	"context"
+	"errors"
+	"net/http"
+
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/wayli-app/fluxbase/controlplane/gateway"
+)
+
+// The schema of a tenant is reached like any other, by its name in Accept-Profile or Content-Profile. Its tables let members
+// pass and raise for everybody else. Whatever could tell others that the schema exists, an error about a table in it, an
+// empty table, its description, is answered as for a schema that does not exist.
+
+// codeProfile is that of an unknown schema.
+const codeProfile = "PGRST106"
+
+// sqlstateTenant is raised by the tables of a tenant's schema for those who are no members.
+const sqlstateTenant = "ZF410"
+
+// tenantSQL raises it, too, for a schema by its name.
+const tenantSQL = `select auth.require_tenant_schema(p_schema => $1)::text`
+
+// hideTenant returns the error of an unknown schema when the request names the schema of a tenant that the caller does not
+// belong to, else err. It costs a round trip, of requests to such schemas that have failed or found nothing.
+func (h *Handler) hideTenant(r *http.Request, caller gateway.Caller, err error) error {
+	catalog := h.Cache.Current()
+	profile := profileOf(r)
+	if catalog == nil || !catalog.tenants[profile] {
+		return err
+	}
+	if refusal, ok := err.(*Error); ok && refusal.Code == codeProfile { // it was asked before
+		return err
+	}
+	if !isTenantError(err) && !isTenantError(h.askTenant(r.Context(), caller, profile)) {
+		return err
+	}
+	return errProfile(profile, catalog.listed())
+}
+
+func (h *Handler) askTenant(ctx context.Context, caller gateway.Caller, schema string) error {
+	return h.Gateway.Query(ctx, caller, gateway.Statement{SQL: tenantSQL, Args: [][]byte{[]byte(schema)}}, gateway.QueryOptions{ReadOnly: true},
+		func([][]byte) error { return nil })
+}
+
+func isTenantError(err error) bool {
+	var pg *pgconn.PgError
+	return errors.As(err, &pg) && pg.Code == sqlstateTenant
+}
+
+// profileOf is the schema that a request names.
+func profileOf(r *http.Request) string {
+	switch r.Method {
+	case http.MethodGet, http.MethodHead, http.MethodOptions:
+		return r.Header.Get("Accept-Profile")
+	}
+	return r.Header.Get("Content-Profile")
+}
+
+// listed are the schemas that an error may name: all but those of tenants.
+func (c *Catalog) listed() []string {
+	if len(c.tenants) == 0 {
+		return c.Schemas
+	}
+	var list []string
+	for _, s := range c.Schemas {
+		if !c.tenants[s] {
+			list = append(list, s)
+		}
+	}
+	return list
+}
