@@ -255,7 +255,7 @@ func (c *conn) receive(b *batch, statement *prepared, out *outcome) {
 		case *pgproto3.CommandComplete, *pgproto3.EmptyQueryResponse:
 			out.stage = b.from(out.stage + 1)
 		case *pgproto3.ParseComplete:
-			if statement != nil { // what was parsed before that has no name
+			if statement != nil && out.stage > stageBefore { // what was parsed before that has no name
 				c.statements.add(statement)
 				statement = nil
 			}
