@@ -82,4 +82,5 @@ alter table auth.one_time_tokens
   drop column flow_id, drop column data, drop column code_hash, drop column email_normalized, drop column email,
   alter column token_hash set not null,
   alter column user_id set not null;
+comment on column auth.one_time_tokens.token_hash is null;
 drop table auth.mail_templates;

@@ -14,13 +14,14 @@ import (
 	"github.com/wayli-app/fluxbase/controlplane/config"
 	"github.com/wayli-app/fluxbase/controlplane/guard"
 	"github.com/wayli-app/fluxbase/controlplane/logging"
+	"github.com/wayli-app/fluxbase/controlplane/metrics"
 )
 
 // A panic is answered 500 without a word about it; the log has the stack and nothing of the request's body or headers.
 func TestPanic(t *testing.T) {
 	t.Parallel()
 	var log bytes.Buffer
-	s := &Server{log: logging.New(&log, nil, "json"), clock: time.Now, guard: guard.New(guard.Options{Server: config.Server{MaxURLBytes: 1 << 10}})}
+	s := &Server{log: logging.New(&log, nil, "json"), clock: time.Now, metrics: metrics.New("test", nil), guard: guard.New(guard.Options{Server: config.Server{MaxURLBytes: 1 << 10}})}
 	e := echo.New()
 	e.HTTPErrorHandler = s.fail
 	e.Use(s.observe)
