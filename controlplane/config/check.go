@@ -98,14 +98,24 @@ func (r *resolver) checkMaxCost() {
 func (r *resolver) checkTLS() {
 	const prefix = "server.tls."
 	if !r.valid(prefix+"enabled", prefix+"cert_file", prefix+"key_file", prefix+"terminated_by_proxy", prefix+"redirect_listen",
-		prefix+"redirect_host", prefix+"hsts_max_age", prefix+"hsts_include_subdomains", prefix+"hsts_preload", "server.trusted_proxies") {
+		prefix+"redirect_host", prefix+"hsts_max_age", prefix+"hsts_include_subdomains", prefix+"hsts_preload", "server.trusted_proxies",
+		prefix+"acme.hosts", prefix+"acme.cache_dir") {
 		return
 	}
 	tls := r.config.Server.TLS
-	if tls.Enabled && tls.CertFile == "" {
+	acme := len(tls.ACME.Hosts) > 0
+	switch {
+	case acme && !tls.Enabled:
+		r.refuse(prefix+"acme.hosts", "is set, and server.tls.enabled is not true", "")
+	case acme && (tls.CertFile != "" || tls.KeyFile != ""):
+		r.refuse(prefix+"acme.hosts", "is set, and so is the file of a certificate or a key", "one of the two")
+	case acme && tls.ACME.CacheDir == "":
+		r.refuse(prefix+"acme.cache_dir", "is missing, and server.tls.acme.hosts is set", "without it every start would ask the CA anew, which soon refuses")
+	}
+	if tls.Enabled && !acme && tls.CertFile == "" {
 		r.refuse(prefix+"cert_file", "is missing, and server.tls.enabled is true", "")
 	}
-	if tls.Enabled && tls.KeyFile == "" {
+	if tls.Enabled && !acme && tls.KeyFile == "" {
 		r.refuse(prefix+"key_file", "is missing, and server.tls.enabled is true", "")
 	}
 	if tls.TerminatedByProxy && len(r.config.Server.TrustedProxies) == 0 {

@@ -85,9 +85,19 @@ type TLS struct {
 	RedirectListen    string // host:port of the listener that redirects; empty without
 	RedirectHost      string // host:port to redirect to
 
+	ACME              ACME   // in place of the files
+
 	HSTSMaxAge            time.Duration // 0 = no header
 	HSTSIncludeSubdomains bool
 	HSTSPreload           bool
+}
+
+// ACME is how certificates come from a CA by themselves. Without hosts they do not.
+type ACME struct {
+	Hosts        []string
+	CacheDir     string
+	Email        string
+	DirectoryURL string // of the CA; empty is Let's Encrypt
 }
 
 // AdminListener is where administration and metrics are, for clients with a certificate alone.

@@ -121,6 +121,16 @@ func redirectURLs() kind[[]string] {
 	})
 }
 
+// hosts is a list of names of hosts.
+func hosts() kind[[]string] {
+	return textList("list of hosts", func(text string) error {
+		if !isHost(text) || !strings.Contains(text, ".") || text != strings.ToLower(text) {
+			return hinted{"must be names of hosts", "in lower case, without port and patterns: api.example.com"}
+		}
+		return nil
+	})
+}
+
 // headerNames is a list of names of headers (RFC 9110 section 5.1).
 func headerNames() kind[[]string] {
 	return textList("list of headers", func(text string) error {

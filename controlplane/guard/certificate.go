@@ -103,9 +103,16 @@ func (c *Certificate) Follow(ctx context.Context, interval time.Duration) {
 	}
 }
 
-// TLS is the configuration of a listener. Of TLS 1.2 it speaks what keeps recorded connections secret when the key is
-// stolen later, with authenticated encryption; the suites of 1.3 are all of that kind.
+// TLS is the configuration of a listener.
 func (c *Certificate) TLS(oldest config.TLSVersion) *tls.Config {
+	t := modern(oldest)
+	t.GetCertificate = func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return c.current.Load(), nil }
+	return t
+}
+
+// modern is TLS without a certificate. Of TLS 1.2 it speaks what keeps recorded connections secret when the key is
+// stolen later, with authenticated encryption; the suites of 1.3 are all of that kind.
+func modern(oldest config.TLSVersion) *tls.Config {
 	t := &tls.Config{
 		MinVersion: tls.VersionTLS12,
 		CipherSuites: []uint16{
@@ -113,8 +120,7 @@ func (c *Certificate) TLS(oldest config.TLSVersion) *tls.Config {
 			tls.TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384, tls.TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384,
 			tls.TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256, tls.TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256,
 		},
-		NextProtos:     []string{"h2", "http/1.1"},
-		GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return c.current.Load(), nil },
+		NextProtos: []string{"h2", "http/1.1"},
 	}
 	if oldest == config.TLS13 {
 		t.MinVersion = tls.VersionTLS13

@@ -69,7 +69,8 @@ type Server struct {
 	limiter          *guard.Limiter
 	redis            *guard.Redis // nil without rate_limiting.redis_url
 	metrics          *metrics.Metrics
-	certificate      *guard.Certificate // nil without TLS
+	certificate      *guard.Certificate // of the files; nil without
+	acme             *guard.ACME        // nil without server.tls.acme
 	adminTLS         *tls.Config        // nil without server.admin.listen
 	adminCertificate *guard.Certificate // the same
 	mail             *mail.Sender       // nil without mail.host
@@ -104,7 +105,10 @@ func New(ctx context.Context, o Options) (*Server, error) {
 	if err := o.Config.ServeError(); err != nil {
 		return nil, err
 	}
-	if tls := o.Config.Server.TLS; tls.Enabled {
+	switch tls := o.Config.Server.TLS; {
+	case tls.Enabled && len(tls.ACME.Hosts) > 0:
+		s.acme = guard.NewACME(tls.ACME)
+	case tls.Enabled:
 		var err error
 		if s.certificate, err = guard.LoadCertificate(tls.CertFile, tls.KeyFile, s.log); err != nil {
 			return nil, err
@@ -404,17 +408,26 @@ func (s *Server) serveUntil(ctx context.Context, listener net.Listener) error {
 			_ = listener.Close()
 			return fmt.Errorf("server.tls.redirect_listen: %w", err)
 		}
-		redirect := s.web(guard.Redirect(s.config.Server))
+		answer := guard.Redirect(s.config.Server)
+		if s.acme != nil {
+			answer = s.acme.Challenges(answer)
+		}
+		redirect := s.web(answer)
 		defer redirect.Close() //nolint:errcheck // its answers are written at once
 		s.log.Info("redirecting", "listen", second.Addr().String(), "to", s.config.Server.TLS.RedirectHost)
 		go func() { served <- redirect.Serve(s.limited(second)) }()
 	}
 	go func() {
-		if s.certificate == nil {
+		oldest := s.config.Server.TLS.MinVersion
+		switch {
+		case s.acme != nil:
+			web.TLSConfig = s.acme.TLS(oldest)
+		case s.certificate != nil:
+			web.TLSConfig = s.certificate.TLS(oldest)
+		default:
 			served <- web.Serve(s.limited(listener))
 			return
 		}
-		web.TLSConfig = s.certificate.TLS(s.config.Server.TLS.MinVersion)
 		served <- web.ServeTLS(s.limited(listener), "", "")
 	}()
 	select {

@@ -1,0 +1,37 @@
+package guard
+
+import (
+	"crypto/tls"
+	"net/http"
+
+	"golang.org/x/crypto/acme"
+	"golang.org/x/crypto/acme/autocert"
+
+	"github.com/wayli-app/fluxbase/controlplane/config"
+)
+
+// ACME gets certificates from a CA by itself (RFC 8555) and renews them; accounts and certificates are kept in a
+// directory. It asks for the configured hosts alone, whatever name a client connects to.
+type ACME struct {
+	manager *autocert.Manager
+}
+
+// NewACME makes one; the CA is asked when the first client connects.
+func NewACME(c config.ACME) *ACME {
+	m := &autocert.Manager{Prompt: autocert.AcceptTOS, Cache: autocert.DirCache(c.CacheDir), HostPolicy: autocert.HostWhitelist(c.Hosts...), Email: c.Email}
+	if c.DirectoryURL != "" {
+		m.Client = &acme.Client{DirectoryURL: c.DirectoryURL}
+	}
+	return &ACME{m}
+}
+
+// TLS is the configuration of a listener, which also answers the CA's questions by TLS (RFC 8737).
+func (a *ACME) TLS(oldest config.TLSVersion) *tls.Config {
+	t := modern(oldest)
+	t.NextProtos = append(t.NextProtos, acme.ALPNProto)
+	t.GetCertificate = a.manager.GetCertificate
+	return t
+}
+
+// Challenges answers the CA's questions by plain HTTP (RFC 8555 section 8.3) before next.
+func (a *ACME) Challenges(next http.Handler) http.Handler { return a.manager.HTTPHandler(next) }
