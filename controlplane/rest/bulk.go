@@ -25,8 +25,6 @@ type Transactor interface {
 const (
 	// bulkFrom is the size in bytes beyond which the body of an insert makes it a bulk insert.
 	bulkFrom = 1 << 20
-	// maxBulk is how many bulk inserts run at once; another one is told to come back.
-	maxBulk = 4
 	// bulkPatience is how long the client may take for each chunkSize of the body, and bulkLimit for all of it.
 	bulkPatience = 10 * time.Second
 	bulkLimit    = 15 * time.Minute
@@ -59,13 +57,12 @@ func (h *Handler) bulky(r *http.Request, target Target) bool {
 
 // serveBulk answers a bulk insert.
 func (h *Handler) serveBulk(w http.ResponseWriter, r *http.Request, caller gateway.Caller, name string) {
-	select {
-	case h.bulk <- struct{}{}:
-		defer func() { <-h.bulk }()
-	default:
+	leave, ok := h.bulk.take(&caller)
+	if !ok {
 		h.fail(w, r, caller, gateway.ErrBusy)
 		return
 	}
+	defer leave()
 	limits := h.Limits.withDefaults()
 	request, refusal := parseHead(Input{Method: r.Method, Target: Table, Name: name, RawQuery: r.URL.RawQuery, Header: r.Header}, &limits)
 	if refusal != nil {

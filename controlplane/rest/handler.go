@@ -42,7 +42,7 @@ type Config struct {
 // Handler serves tables and functions. It is safe for concurrent use.
 type Handler struct {
 	Config
-	bulk  chan struct{} // holds the bulk inserts that run
+	bulk  bulkSlots
 	sizes bulkSizes
 }
 
@@ -65,7 +65,7 @@ func New(c Config) (*Handler, error) {
 		return nil, errors.New("rest: unknown end of transactions " + strconv.Quote(string(c.Limits.TxEnd)))
 	}
 	c.Limits = c.Limits.withDefaults()
-	return &Handler{c, make(chan struct{}, maxBulk), bulkSizes{from: bulkFrom, chunk: chunkSize, patience: bulkPatience}}, nil
+	return &Handler{Config: c, sizes: bulkSizes{from: bulkFrom, chunk: chunkSize, patience: bulkPatience}}, nil
 }
 
 // ServeTable serves /{name}.

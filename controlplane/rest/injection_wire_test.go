@@ -5,6 +5,7 @@ import (
 	"context"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -23,7 +24,7 @@ func (r *recorder) Query(ctx context.Context, caller gateway.Caller, st gateway.
 	return r.Gateway.Query(ctx, caller, st, o, fn)
 }
 
-// TestInjectionSent is TestInjection with a real database behind it: what is sent for a hostile value is what is sent for
+// TestInjectionSent is TestInjection with a real database behind it, for every fifth string unless FLUXBASE_TEST_LONG=1: what is sent for a hostile value is what is sent for
 // a harmless one, byte by byte, PostgreSQL never meets a syntax error, and nothing that was not asked for happens.
 func TestInjectionSent(t *testing.T) {
 	t.Parallel()
@@ -55,7 +56,7 @@ func TestInjectionSent(t *testing.T) {
 	for i, place := range places() {
 		_, want := send(place.in(place.harmless))
 		for j, h := range hostile {
-			if testing.Short() && (i+j)%5 != 0 {
+			if (i+j)%5 != 0 && os.Getenv("FLUXBASE_TEST_LONG") != "1" {
 				continue
 			}
 			w, got := send(place.in(h))
@@ -77,7 +78,7 @@ func TestInjectionSent(t *testing.T) {
 	if got := f.value(t, `(select count(*) from public.tasks) || ' ' || (select count(*) from public.people) || ' ' || (select hidden from public.secrets)`); !strings.HasSuffix(got, " 4 hidden") {
 		t.Errorf("the tables hold %s", got)
 	}
-	if sent < 2000 {
+	if sent < 1000 {
 		t.Errorf("only %d statements were sent: the test proves little", sent)
 	}
 }
