@@ -235,6 +235,7 @@ type REST struct {
 	TxEnd            string
 	OpenAPIMode      string
 	PlanEnabled      bool
+	PreRequest       string
 	MaxCost          int64         // 0 = no limit
 	StatementTimeout time.Duration // 0 = the default of the login
 }

@@ -165,6 +165,8 @@ func restOptions() []option {
 			"What the description at the root of the data API tells: what the caller may use, everything, or nothing."),
 		entry("rest.max_cost", integer[int64](0, 1<<53), func(c *Config) *int64 { return &c.REST.MaxCost }, "0",
 			"Highest cost, as PostgreSQL estimates it, of the statement of a data request; beyond it the request is refused. 0 is no limit."),
+		entry("rest.pre_request", textKind("name of a function"), func(c *Config) *string { return &c.REST.PreRequest }, "",
+			"Function without arguments that is called before every data request, as its role: schema.function, or one of the schema public."),
 		entry("rest.plan_enabled", boolean(), func(c *Config) *bool { return &c.REST.PlanEnabled }, "false",
 			"Whether clients may ask for plans of statements. They tell of rows that the caller may not see: not for production."),
 		entry("rest.statement_timeout", durationOrNone(time.Millisecond, 24*time.Hour), func(c *Config) *time.Duration { return &c.REST.StatementTimeout }, "0",

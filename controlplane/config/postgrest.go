@@ -98,7 +98,6 @@ func (r *resolver) derivePostgREST() {
 		case name == "DB_ANON_ROLE":
 			refuse("must be anon: requests without a token run as the role anon", "give anon what it may do, for example: grant that_role to anon, when that role inherits")
 		case name == "DB_EXTRA_SEARCH_PATH" && (value == "public" || value == ""):
-		case name == "DB_PRE_REQUEST" && value == "":
 		case known:
 			refuse("is not supported yet", "unset it, and see docs/trusted-issuers.md")
 		case name == "DB_PREPARED_STATEMENTS" && value == "false":

@@ -19,7 +19,7 @@ func TestPostgRESTEnvironment(t *testing.T) {
 	c := mustLoad(t, "", []string{
 		"FLUXBASE_AUTH_JWT_SECRET=" + goodSecret,
 		"PGRST_DB_URI=postgres://authenticator@db/app", "PGRST_DB_SCHEMAS=api, public", "PGRST_DB_ANON_ROLE=anon", "PGRST_DB_MAX_ROWS=50",
-		"PGRST_DB_EXTRA_SEARCH_PATH=public", "PGRST_DB_PRE_REQUEST=", "PGRST_DB_TX_END=rollback-allow-override", "PGRST_DB_AGGREGATES_ENABLED=true", "PGRST_DB_PLAN_ENABLED=true",
+		"PGRST_DB_EXTRA_SEARCH_PATH=public", "PGRST_DB_PRE_REQUEST=auth_pre.check", "PGRST_DB_TX_END=rollback-allow-override", "PGRST_DB_AGGREGATES_ENABLED=true", "PGRST_DB_PLAN_ENABLED=true",
 		"PGRST_JWT_SECRET=" + postgrestSecret, "PGRST_JWT_AUD=api", "PGRST_JWT_ROLE_CLAIM_KEY=.app.role", "PGRST_OPENAPI_MODE=disabled",
 		"PGRST_SERVER_HOST=!4", "PGRST_SERVER_PORT=3001", "PGRST_APP_SETTINGS_REGION=eu", "PGRST_LOG_LEVEL=info",
 	})
@@ -34,6 +34,7 @@ func TestPostgRESTEnvironment(t *testing.T) {
 		"end":        c.REST.TxEnd == "rollback-allow-override",
 		"aggregates": c.REST.Aggregates,
 		"plans":      c.REST.PlanEnabled,
+		"before":     c.REST.PreRequest == "auth_pre.check",
 		"openapi":    c.REST.OpenAPIMode == "disabled",
 		"listen":     c.Server.Listen == ":3001" && c.Server.Port == 3001,
 		"secret":     i.Secret.Reveal() == postgrestSecret && slices.Equal(i.Algorithms, []string{"HS256"}),

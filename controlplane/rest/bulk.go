@@ -230,8 +230,8 @@ func (h *Handler) insertBulk(ctx context.Context, caller gateway.Caller, request
 		if err != nil {
 			return err
 		}
-		if plan.asked {
-			if err := tx.Query(ctx, *request.asked.tell(), nil); err != nil {
+		if before := h.before(plan.asked, &request.asked); before != nil {
+			if err := tx.Query(ctx, *before, nil); err != nil {
 				return err
 			}
 		}

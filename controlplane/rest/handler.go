@@ -32,6 +32,8 @@ type Config struct {
 	Limits  Limits // zero fields mean DefaultLimits
 	Detail  Detail // empty means DetailMessage
 	OpenAPI OpenAPIMode
+	// PreRequest is SQL of PreRequest: a function that is called before every request; empty is none.
+	PreRequest string
 	// Compress and ETag spare clients bytes of large answers.
 	Compress, ETag bool
 	Logger         *slog.Logger
@@ -46,7 +48,7 @@ type Handler struct {
 	sizes bulkSizes
 }
 
-// New returns a handler; every field of the configuration but Limits, Detail, OpenAPI and Reason is required.
+// New returns a handler; every field of the configuration but Limits, Detail, OpenAPI, PreRequest and Reason is required.
 func New(c Config) (*Handler, error) {
 	if c.Gateway == nil || c.Cache == nil || c.Caller == nil || c.Refused == nil || c.Logger == nil {
 		return nil, errors.New("rest: incomplete configuration")
@@ -180,9 +182,7 @@ func (h *Handler) try(ctx context.Context, caller gateway.Caller, catalog *Catal
 		return nil, refusal
 	}
 	options := gateway.QueryOptions{ReadOnly: plan.ReadOnly(), Volatile: plan.Volatile(), Rollback: request.Rollback, MaxCost: request.MaxCost}
-	if plan.asked {
-		options.Before = request.asked.tell()
-	}
+	options.Before = h.before(plan.asked, &request.asked)
 	err := h.Gateway.Query(ctx, caller, plan.Statement(), options, a.taker(plan))
 	return plan, h.hide(ctx, caller, plan, plan.violation(err))
 }

@@ -52,7 +52,7 @@ func (h *Handler) ServeRoot(w http.ResponseWriter, r *http.Request, base string)
 		h.fail(w, r, caller, refusal)
 		return
 	}
-	text, schema, err := h.describe(r.Context(), caller, r.Header, base)
+	text, schema, err := h.describe(r.Context(), caller, r.Method, r.Header, base)
 	if err == nil {
 		err = h.hideTenant(r, caller, nil)
 	}
@@ -73,7 +73,7 @@ func (h *Handler) ServeRoot(w http.ResponseWriter, r *http.Request, base string)
 }
 
 // describe returns the description and, where there are several, the schema that it is of.
-func (h *Handler) describe(ctx context.Context, caller gateway.Caller, header http.Header, base string) (text []byte, schema string, err error) {
+func (h *Handler) describe(ctx context.Context, caller gateway.Caller, method string, header http.Header, base string) (text []byte, schema string, err error) {
 	if h.OpenAPI == OpenAPIDisabled {
 		return nil, "", errOpenAPIDisabled()
 	}
@@ -90,7 +90,7 @@ func (h *Handler) describe(ctx context.Context, caller gateway.Caller, header ht
 	}
 	d := description{catalog: catalog, schema: schema, base: base}
 	statement := gateway.Statement{SQL: openAPISQL, Args: [][]byte{[]byte(schema), strconv.AppendBool(nil, h.OpenAPI != OpenAPIIgnore)}}
-	err = h.Gateway.Query(ctx, caller, statement, gateway.QueryOptions{ReadOnly: true, Volatile: catalog.dynamicSQL},
+	err = h.Gateway.Query(ctx, caller, statement, gateway.QueryOptions{ReadOnly: true, Volatile: catalog.dynamicSQL, Before: h.before(catalog.asked, &asked{method, "/", header})},
 		func(row [][]byte) error { return json.Unmarshal(row[0], &d.usable) })
 	if err != nil {
 		return nil, "", err

@@ -294,6 +294,12 @@ func (s *Server) openData(ctx context.Context) (err error) {
 	if err := s.catalog.Reload(ctx); err != nil {
 		return err
 	}
+	preRequest := ""
+	if r.PreRequest != "" {
+		if preRequest, err = rest.PreRequest(ctx, s.gateway, r.PreRequest); err != nil {
+			return err
+		}
+	}
 	s.data, err = rest.New(rest.Config{
 		Gateway:    limitedGateway{s.gateway, r.StatementTimeout},
 		Transactor: limitedGateway{s.gateway, r.StatementTimeout},
@@ -303,6 +309,7 @@ func (s *Server) openData(ctx context.Context) (err error) {
 		Limits:     rest.Limits{Body: s.config.Server.MaxBodyBytes, Bulk: r.MaxBulkBytes, Rows: r.MaxRows, Aggregates: r.Aggregates, TxEnd: rest.TxEnd(r.TxEnd), Explain: r.PlanEnabled, Cost: float64(r.MaxCost)},
 		Detail:     rest.Detail(r.ErrorDetail),
 		OpenAPI:    rest.OpenAPIMode(r.OpenAPIMode),
+		PreRequest: preRequest,
 		Compress:   r.Compression,
 		ETag:       r.ETag,
 		Logger:     s.log,

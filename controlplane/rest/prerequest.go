@@ -1,0 +1,55 @@
+package rest
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/wayli-app/fluxbase/controlplane/gateway"
+)
+
+// preRequestSQL finds a function that can be called before every request.
+const preRequestSQL = `select pg_catalog.quote_ident(n.nspname) || '.' || pg_catalog.quote_ident(p.proname)
+from pg_catalog.pg_proc p
+join pg_catalog.pg_namespace n on n.oid = p.pronamespace
+where n.nspname = $1::pg_catalog.text and p.proname = $2::pg_catalog.text and p.prokind = 'f' and p.pronargs = 0 and not p.proretset`
+
+// PreRequest returns the SQL of the function that the setting rest.pre_request names: schema.function, or a function of the
+// schema public. It has no arguments.
+func PreRequest(ctx context.Context, g Gateway, name string) (sql string, err error) {
+	schema, function, qualified := strings.Cut(name, ".")
+	if !qualified {
+		schema, function = "public", name
+	}
+	statement := gateway.Statement{SQL: preRequestSQL, Args: [][]byte{[]byte(schema), []byte(function)}}
+	err = g.Query(ctx, gateway.Caller{Role: "anon"}, statement, gateway.QueryOptions{ReadOnly: true}, func(row [][]byte) error {
+		sql = string(row[0])
+		return nil
+	})
+	switch {
+	case err != nil:
+		return "", fmt.Errorf("rest.pre_request: %w", err)
+	case sql == "":
+		return "", fmt.Errorf("rest.pre_request: there is no function %s.%s without arguments", schema, function)
+	}
+	return sql, nil
+}
+
+// before returns the statement that runs before the statement of a request, nil for none: it tells SQL what was asked, if
+// some looks at it, and calls the function of the setting.
+func (h *Handler) before(looks bool, a *asked) *gateway.Statement {
+	if !looks && h.PreRequest == "" {
+		return nil
+	}
+	statement := &gateway.Statement{SQL: "select "}
+	if looks {
+		statement = a.tell()
+	}
+	if h.PreRequest != "" {
+		if looks {
+			statement.SQL += ", " // evaluated in this order
+		}
+		statement.SQL += h.PreRequest + "()"
+	}
+	return statement
+}
