@@ -1,14 +1,31 @@
 -- What lies beside policies, grants and flags: with shown, files may change it and a plan shows it; else they may not.
 with application as materialized (
-  select n.oid, quote_ident(n.nspname) as name from pg_catalog.pg_namespace n
+  select n.oid, quote_ident(n.nspname) as name, n.nspname in ('auth', 'audit', 'ratelimit', 'fluxbase') as ours from pg_catalog.pg_namespace n
   where n.nspname not in ('information_schema') and n.nspname !~ '^pg_(catalog|toast|temp_|toast_temp_)'),
 relation as materialized (
   select c.oid, s.name || '.' || quote_ident(c.relname) as name, c.relkind, c.relpersistence::text, c.relfilenode
   from pg_catalog.pg_class c join application s on s.oid = c.relnamespace)
-select true as shown, format('function %s.%I(%s): security invoker, %s, body %s', s.name, p.proname, pg_catalog.pg_get_function_identity_arguments(p.oid),
+select not s.ours as shown, format('function %s.%I(%s): security %s, %s, body %s%s', s.name, p.proname, pg_catalog.pg_get_function_identity_arguments(p.oid),
+         case when p.prosecdef then 'definer' else 'invoker' end,
          coalesce((select string_agg(c, '; ' order by c collate "C") from unnest(p.proconfig) c), 'no settings'),
-         encode(sha256(convert_to(concat(p.provolatile, p.proparallel, p.proisstrict, coalesce(pg_catalog.pg_get_function_sqlbody(p.oid), p.prosrc)), 'UTF8')), 'hex')) as fact
-from pg_catalog.pg_proc p join application s on s.oid = p.pronamespace where not p.prosecdef and p.prokind in ('f', 'p', 'w')
+         encode(sha256(convert_to(concat(p.provolatile, p.proparallel, p.proisstrict, coalesce(pg_catalog.pg_get_function_sqlbody(p.oid), p.prosrc)), 'UTF8')), 'hex'),
+         case when s.ours then format(', owner %s, grants %s', p.proowner::regrole, p.proacl) end) as fact
+from pg_catalog.pg_proc p join application s on s.oid = p.pronamespace where (not p.prosecdef or s.ours) and p.prokind in ('f', 'p', 'w')
+union all
+-- Our own schemas and the catalog are nobody's business: what is not in the lock must not change unseen.
+select false, format('policy %I on %s.%I: %s', p.polname, s.name, c.relname,
+         md5(concat_ws(' ', p.polcmd, p.polpermissive, p.polroles, pg_catalog.pg_get_expr(p.polqual, p.polrelid), pg_catalog.pg_get_expr(p.polwithcheck, p.polrelid))))
+from pg_catalog.pg_policy p join pg_catalog.pg_class c on c.oid = p.polrelid join application s on s.oid = c.relnamespace and s.ours
+union all
+select false, format('%s: row security %s %s, owner %s, grants %s', c.oid::regclass, c.relrowsecurity, c.relforcerowsecurity, c.relowner::regrole, c.relacl)
+from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace
+where c.relkind in ('r', 'p', 'v', 'S') and (n.nspname in ('pg_catalog', 'information_schema') and c.relacl is not null or n.nspname in ('auth', 'audit', 'ratelimit', 'fluxbase'))
+union all
+select false, format('schema %I: owner %s, grants %s', n.nspname, n.nspowner::regrole, n.nspacl)
+from pg_catalog.pg_namespace n where n.nspname in ('auth', 'audit', 'ratelimit', 'fluxbase', 'pg_catalog', 'information_schema')
+union all
+select false, format('function %s: grants %s', p.oid::regprocedure, p.proacl)
+from pg_catalog.pg_proc p where p.pronamespace = 'pg_catalog'::regnamespace and p.proacl is not null
 union all
 select true, format('column %s.%I: default %s', r.name, a.attname, pg_catalog.pg_get_expr(d.adbin, d.adrelid))
 from pg_catalog.pg_attrdef d join relation r on r.oid = d.adrelid
