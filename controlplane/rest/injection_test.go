@@ -379,7 +379,7 @@ func FuzzParse(f *testing.F) {
 	addSeeds(f)
 	f.Fuzz(func(t *testing.T, method string, function bool, name, raw, accept, prefer, kind string, body []byte) {
 		in := fuzzInput(method, function, name, raw, accept, prefer, kind, body)
-		r, err := Parse(in, Limits{})
+		r, err := Parse(in, Limits{Aggregates: true, Explain: true})
 		switch {
 		case err != nil && (err.Status < 300 || err.Status > 499 || err.Code == "" || err.Message == ""):
 			t.Errorf("%+v", err)
