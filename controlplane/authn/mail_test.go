@@ -316,6 +316,36 @@ func TestMailAnswersAreEqual(t *testing.T) {
 	}
 }
 
+// Nor does the time that the answer takes.
+func TestMailRequestsTakeEqualTime(t *testing.T) {
+	for path, more := range map[string]map[string]string{"recover": nil, "otp": nil, "resend": {"type": "signup"}, "signup": {"password": servertest.Password}} {
+		t.Run(path, func(t *testing.T) { // not parallel: it measures
+			s := servertest.Start(t)
+			s.Exec(t, `select auth.set_setting('mail_resend_interval', '0')`)
+			s.Exec(t, `select auth.create_user('user' || i || '@example.com', p_confirmed => $1) from generate_series(1, 1000) i`, path != "resend")
+			n := 0
+			try := func(name string) func() {
+				return func() {
+					n++
+					body := map[string]any{"email": fmt.Sprintf("%s%d@example.com", name, n%1000+1)}
+					if path == "otp" {
+						body["create_user"] = n%4 < 2
+					}
+					for k, v := range more {
+						body[k] = v
+					}
+					expect(t, s.Do(t, "POST", "/auth/v1/"+path, body), 200, "")
+				}
+			}
+			samples := 200
+			if path == "signup" {
+				samples = 20
+			}
+			takeEqualTime(t, samples, func() { s.Exec(t, `delete from auth.login_attempts; delete from auth.users where email like 'new%'`) }, try("user"), try("new"))
+		})
+	}
+}
+
 func TestMailLimits(t *testing.T) {
 	t.Parallel()
 	m := startMailed(t)

@@ -66,12 +66,18 @@ begin
   end if;
   -- Some mails are about a token; it must still be worth sending.
   if v_mail.kind not in ('email_changed', 'password_changed', 'mfa_reset') then
-    update auth.one_time_tokens t set token_hash = p_token_hash, code_hash = p_code_hash
-    where t.id = v_mail.token_id and t.used_at is null and t.expires_at > now();
+    update auth.one_time_tokens t
+    set token_hash = p_token_hash, code_hash = p_code_hash,
+        user_id = coalesce(t.user_id, (
+          select u.id from auth.users u where u.email_normalized = t.email_normalized
+            and not exists (select from auth.one_time_tokens o where o.user_id = u.id and o.purpose = t.purpose and o.used_at is null)))
+    where t.id = v_mail.token_id and t.used_at is null and t.expires_at > now()
+    returning t.user_id into v_mail.user_id;
     if not found then
       update auth.mail_outbox m set status = 'cancelled', last_error = 'the token was used, superseded or has expired' where m.id = p_id;
       return jsonb_build_object('status', 'mail_not_found');
     end if;
+    update auth.mail_outbox m set user_id = v_mail.user_id where m.id = p_id and m.user_id is distinct from v_mail.user_id;
   end if;
   begin
     v_template := fluxbase.mail_template(p_kind => v_mail.kind, p_locale => v_mail.locale);

@@ -30,7 +30,8 @@ comment on function fluxbase.count_mail(text, text) is
   'Counts one mail of a kind to an address and returns null; while the address has to wait it counts nothing and returns the seconds.';
 
 -- The caller holds the row of the user, or that of count_mail() for an address without user, so that two never supersede each other
--- at once.  Without user and address the row only keeps the work the same.
+-- at once.  Without user the token is the address's; without address, too, the row only keeps the work the same.
+-- p_data: whoever shows the token becomes a user with these metadata, when the address has none by then.
 create or replace function fluxbase.put_token(
   p_purpose text, p_user_id uuid, p_email text, p_relates_to text default null, p_data jsonb default null, p_flow_id uuid default null,
   p_id uuid default null, p_token_hash bytea default null, p_code_hash bytea default null)
@@ -40,8 +41,9 @@ declare
   v_id uuid := coalesce(p_id, gen_random_uuid());
 begin
   update auth.one_time_tokens t set used_at = now(), expires_at = least(t.expires_at, now())
-  where t.purpose = p_purpose and t.used_at is null
-    and (t.user_id = p_user_id or t.user_id is null and t.email_normalized = lower(p_email));
+  where t.user_id = p_user_id and t.purpose = p_purpose and t.used_at is null;
+  update auth.one_time_tokens t set used_at = now(), expires_at = least(t.expires_at, now())
+  where t.email_normalized = lower(p_email) and t.purpose = p_purpose and t.used_at is null;
   insert into auth.one_time_tokens (id, purpose, user_id, email, relates_to, data, flow_id, token_hash, code_hash, expires_at)
   values (v_id, p_purpose, p_user_id, p_email, p_relates_to, p_data, p_flow_id, p_token_hash, p_code_hash,
           now() + auth.setting(p_key => case p_purpose when 'invite' then 'mail_invitation_lifetime' else 'mail_token_lifetime' end)::interval);
@@ -59,7 +61,9 @@ declare
   v_count integer;
 begin
   update auth.one_time_tokens t set used_at = now(), expires_at = least(t.expires_at, now())
-  where t.user_id = p_user_id and t.used_at is null and (p_purposes is null or t.purpose = any (p_purposes));
+  where t.used_at is null
+    and (t.user_id = p_user_id or t.user_id is null and t.email_normalized = (select u.email_normalized from auth.users u where u.id = p_user_id))
+    and (p_purposes is null or t.purpose = any (p_purposes));
   get diagnostics v_count = row_count;
   return v_count;
 end $$;

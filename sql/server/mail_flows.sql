@@ -1,6 +1,7 @@
 -- Mailed links and codes: asked for over HTTP.  Tables: auth.users, auth.one_time_tokens, auth.mail_outbox.  Caller: fluxbase_server.
 -- Known and unknown addresses are answered alike, after the same work: for an unknown one a token and a mail are written,
--- too, of which nothing can come.
+-- too, of which nothing can come, and no row of a user is locked or referred to.  The token is the address's; whose it is, the server
+-- that sends the mail adds, and the link asks again.
 
 -- Whom the mail is for; the id of the user is null for an address that gets a user by its link, and the address, too, for one
 -- that gets nothing.
@@ -11,7 +12,7 @@ declare
   v_user auth.users;
   v_nobody auth.users;
 begin
-  select u.* into v_user from auth.users u where u.email_normalized = lower(p_email) for no key update;
+  select u.* into v_user from auth.users u where u.email_normalized = lower(p_email);
   if found then
     return case when p_kind = 'confirmation' and v_user.email_confirmed_at is not null
                   or p_kind = 'email_change_new' and v_user.email_change is null then v_nobody else v_user end;
@@ -22,7 +23,7 @@ begin
   return v_nobody;
 end $$;
 revoke all on function fluxbase.mail_target(text, text, boolean) from public;
-comment on function fluxbase.mail_target(text, text, boolean) is 'Whom a mail of this kind to this address is for: a user, locked, an address that may become one, or nobody.';
+comment on function fluxbase.mail_target(text, text, boolean) is 'Whom a mail of this kind to this address is for: a user, an address that may become one, or nobody.';
 
 create or replace function fluxbase.mail_request(
   p_kind text, p_email text, p_redirect_to text, p_create_user boolean, p_user_metadata jsonb,
@@ -49,11 +50,12 @@ begin
   end if;
   v_user := fluxbase.mail_target(p_kind => p_kind, p_email => p_email, p_create_user => p_create_user);
   if p_kind = 'email_change_new' and v_user.id is not null then
+    select u.* into v_user from auth.users u where u.id = v_user.id for no key update;
     perform fluxbase.begin_email_change(p_user => v_user, p_email => v_user.email_change, p_redirect_to => p_redirect_to, p_flow_id => v_flow_id);
   else
-    perform fluxbase.put_mail(p_kind => p_kind, p_recipient => v_user.email, p_user_id => v_user.id,
-      p_token_id => fluxbase.put_token(p_purpose => p_kind, p_user_id => v_user.id, p_email => v_user.email, p_flow_id => v_flow_id,
-        p_data => case when v_user.id is null then p_user_metadata end),
+    perform fluxbase.put_mail(p_kind => p_kind, p_recipient => v_user.email,
+      p_token_id => fluxbase.put_token(p_purpose => p_kind, p_user_id => null, p_email => v_user.email, p_flow_id => v_flow_id,
+        p_data => case when p_kind = 'magiclink' and p_create_user then coalesce(p_user_metadata, '{}') end),
       p_locale => fluxbase.mail_locale(p_data => coalesce(v_user.raw_user_meta_data, p_user_metadata)),
       p_variables => jsonb_strip_nulls(jsonb_build_object('email', v_user.email, 'redirect_to', p_redirect_to)));
   end if;

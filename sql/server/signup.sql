@@ -71,6 +71,7 @@ begin
   end if;
   v_wait := fluxbase.count_mail(p_kind => 'confirmation', p_email => p_email);
   v_user := fluxbase.mail_target(p_kind => 'confirmation', p_email => p_email, p_create_user => false);
+  perform from auth.users u where u.id = v_user.id for no key update;
   if v_again and v_user.id is not null and v_wait is null then
     update auth.users u set encrypted_password = p_encrypted_password, password_changed_at = now(), raw_user_meta_data = coalesce(p_user_metadata, '{}')
     where u.id = v_user.id returning u.* into v_user;

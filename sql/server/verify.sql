@@ -64,7 +64,9 @@ begin
   select u.* into v_user from auth.users u
   where case when p_token.user_id is not null then u.id = p_token.user_id else u.email_normalized = p_token.email_normalized end
   for no key update;
-  if not found then
+  if not found and p_token.data is null then -- the user has gone
+    return jsonb_build_object('status', 'otp_expired');
+  elsif not found then
     v_user.email := p_token.email;
     v_user.email_confirmed_at := now();
     v_user.email_proven_at := now();
