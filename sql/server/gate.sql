@@ -3,7 +3,8 @@
 
 -- Definer: the data logins have no right on any table.  The row must be found and alive; no answer means no.
 -- The context is compared with the row, so that a token signed by a thief of the key needs a live session of its victim.
--- What an earlier request may have left on the connection goes first: a function of its own for that would cost 2 us.
+-- What an earlier request may have left on the connection goes last: RESET overrides the function's own search_path, and an
+-- operator that somebody made in public would run as the owner.  A function of its own for that would cost 2 us.
 -- Every request comes through here: conditions without a sub-select and one SPI call count in microseconds.
 -- A token keeps its level until it expires, the session may lose it.  No member before the actor contains a comma.
 create or replace function fluxbase.check_request(p_session_id uuid, p_jti uuid, p_api_key_id uuid, p_context text)
@@ -15,11 +16,6 @@ declare
   v_actor uuid;
   v_read_only boolean;
 begin
-  reset all;
-  if pg_my_temp_schema() <> 0 then -- asking costs nothing, discarding does
-    discard temp;
-  end if;
-  discard sequences; -- lastval() and currval()
   if p_context is null then
     raise exception using errcode = 'ZF400', message = 'request context is missing';
   end if;
@@ -69,6 +65,11 @@ begin
   elsif p_jti is not null or not starts_with(p_context, '[1,null,null,') then
     raise exception using errcode = 'ZF401', message = 'session is not alive';
   end if;
+  if pg_my_temp_schema() <> 0 then -- asking costs nothing, discarding does
+    discard temp;
+  end if;
+  discard sequences; -- lastval() and currval()
+  reset all; -- search_path too, in here as well: nothing may be looked up behind it
   return true;
 end $$;
 revoke all on function fluxbase.check_request(uuid, uuid, uuid, text) from public;
@@ -83,6 +84,7 @@ as $$
 begin
   return fluxbase.check_request(p_session_id => p_session_id, p_jti => p_jti, p_api_key_id => p_api_key_id, p_context => p_context);
 exception when sqlstate 'ZF405' then -- everything else holds: it is asked last
+  reset all; -- as there: nothing may be looked up behind it
   return true;
 end $$;
 revoke all on function fluxbase.check_pending_request(uuid, uuid, uuid, text) from public;
@@ -155,23 +157,16 @@ comment on function fluxbase.begin_entry(uuid, uuid, uuid, text, text, text) is
 
 create or replace function fluxbase.begin_pending_entry(
   p_session_id uuid, p_jti uuid, p_api_key_id uuid, p_context text, p_context_mac text, p_claims text)
-returns void language plpgsql volatile security invoker set search_path = pg_catalog, pg_temp
-as $$
-declare
-  v_set text[];
-begin
-  reset all;
-  if p_context is null or p_context_mac is null
-     or not fluxbase.check_pending_request(p_session_id => p_session_id, p_jti => p_jti, p_api_key_id => p_api_key_id, p_context => p_context) then
-    raise exception using errcode = 'ZF400', message = 'request context is missing';
-  end if;
-  v_set := array[
-    set_config('fluxbase.context', p_context, true),
-    set_config('fluxbase.context_mac', p_context_mac, true),
-    set_config('request.jwt.claims', coalesce(p_claims, ''), true),
-    -- What check_request() set for somebody who acts as the user, the end of a block with exceptions has undone.
-    set_config('transaction_read_only', case when p_session_id is null or split_part(p_context, ',', 10) = 'null' then 'off' else 'on' end, true)];
-end $$;
+returns void language sql volatile security invoker
+return case
+  when fluxbase.check_pending_request(p_session_id => p_session_id, p_jti => p_jti, p_api_key_id => p_api_key_id,
+                                      p_context => case when p_context_mac is not null then p_context end)
+   and set_config('fluxbase.context', p_context, true) is not null
+   and set_config('fluxbase.context_mac', p_context_mac, true) is not null
+   and set_config('request.jwt.claims', coalesce(p_claims, ''), true) is not null
+   -- What check_request() set for somebody who acts as the user, the end of a block with exceptions has undone.
+   and set_config('transaction_read_only', case when p_session_id is null or split_part(p_context, ',', 10) = 'null' then 'off' else 'on' end, true) is not null
+  then pg_advisory_unlock_all() end;
 revoke all on function fluxbase.begin_pending_entry(uuid, uuid, uuid, text, text, text) from public;
 grant execute on function fluxbase.begin_pending_entry(uuid, uuid, uuid, text, text, text) to fluxbase_server;
 comment on function fluxbase.begin_pending_entry(uuid, uuid, uuid, text, text, text) is

@@ -2,14 +2,17 @@
 -- Such a token has no session here.  In the place of the session's row the issuer's is asked, and it says nothing else of
 -- us: no session, organization, key, level or actor.
 
--- Definer: the data logins have no right on any table.
+-- Definer: the data logins have no right on any table.  It clears the connection as check_request() does, and last as there.
 create or replace function fluxbase.check_issuer(p_issuer_id uuid, p_role text, p_context text)
-returns void language plpgsql stable security definer set search_path = pg_catalog, pg_temp
+returns void language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
 as $$
 declare
   v_context jsonb := p_context;
   v_issuer auth.trusted_issuers;
 begin
+  if p_issuer_id is null or p_context is null then
+    raise exception using errcode = 'ZF400', message = 'request context is missing';
+  end if;
   select i.* into v_issuer from auth.trusted_issuers i where i.id = p_issuer_id and i.disabled_at is null;
   if not found then
     raise exception using errcode = 'ZF401', message = 'issuer is not trusted';
@@ -23,40 +26,32 @@ begin
           or exists (select from auth.users u where u.id = (v_context ->> 1)::uuid and u.banned_until > now())) then
     raise exception using errcode = 'ZF401', message = 'session is not alive';
   end if;
-end $$;
-revoke all on function fluxbase.check_issuer(uuid, text, text) from public;
-grant execute on function fluxbase.check_issuer(uuid, text, text) to fluxbase_api;
-comment on function fluxbase.check_issuer(uuid, text, text) is
-  'Raises ZF401 or ZF403 unless the issuer is trusted, with this role, and the context claims nothing else.';
-
--- Invoker, and the same steps as fluxbase.begin_request.
-create or replace function fluxbase.begin_issuer_request(
-  p_role text, p_issuer_id uuid, p_context text, p_context_mac text, p_claims text, p_read_only boolean, p_statement_timeout integer)
-returns void language plpgsql volatile security invoker set search_path = pg_catalog, pg_temp
-as $$
-begin
-  reset all;
   if pg_my_temp_schema() <> 0 then
     discard temp;
   end if;
   discard sequences;
-  if p_issuer_id is null or p_context is null or p_context_mac is null then
-    raise exception using errcode = 'ZF400', message = 'request context is missing';
-  end if;
-  perform fluxbase.check_issuer(p_issuer_id => p_issuer_id, p_role => p_role, p_context => p_context);
-  if p_role is null or p_role not in ('anon', 'authenticated') then
-    perform fluxbase.check_role(p_role => p_role);
-  end if;
-  if p_statement_timeout is not null then
-    perform set_config('statement_timeout', p_statement_timeout::text, true);
-  end if;
-  perform pg_advisory_unlock_all(),
-          set_config('fluxbase.context', p_context, true),
-          set_config('fluxbase.context_mac', p_context_mac, true),
-          set_config('request.jwt.claims', coalesce(p_claims, ''), true),
-          set_config('transaction_read_only', case when p_read_only then 'on' else 'off' end, true),
-          set_config('role', p_role, true);
+  reset all; -- nothing may be looked up behind it
 end $$;
+revoke all on function fluxbase.check_issuer(uuid, text, text) from public;
+grant execute on function fluxbase.check_issuer(uuid, text, text) to fluxbase_api;
+comment on function fluxbase.check_issuer(uuid, text, text) is
+  'Clears the connection of leftovers; raises ZF401 or ZF403 unless the issuer is trusted, with this role, and the context claims nothing else.';
+
+-- Invoker, and the same steps as fluxbase.begin_request.
+create or replace function fluxbase.begin_issuer_request(
+  p_role text, p_issuer_id uuid, p_context text, p_context_mac text, p_claims text, p_read_only boolean, p_statement_timeout integer)
+returns void language sql volatile security invoker
+return case
+  when fluxbase.check_issuer(p_issuer_id => p_issuer_id, p_role => p_role,
+                             p_context => case when p_context_mac is not null then p_context end) is not null
+   and (p_role in ('anon', 'authenticated') is true or fluxbase.check_role(p_role => p_role) is not null)
+   and (p_statement_timeout is null or set_config('statement_timeout', p_statement_timeout::text, true) is not null)
+   and set_config('fluxbase.context', p_context, true) is not null
+   and set_config('fluxbase.context_mac', p_context_mac, true) is not null
+   and set_config('request.jwt.claims', coalesce(p_claims, ''), true) is not null
+   and set_config('transaction_read_only', case when p_read_only then 'on' else 'off' end, true) is not null
+   and set_config('role', p_role, true) is not null
+  then pg_advisory_unlock_all() end;
 revoke all on function fluxbase.begin_issuer_request(text, uuid, text, text, text, boolean, integer) from public;
 grant execute on function fluxbase.begin_issuer_request(text, uuid, text, text, text, boolean, integer) to fluxbase_api;
 comment on function fluxbase.begin_issuer_request(text, uuid, text, text, text, boolean, integer) is
