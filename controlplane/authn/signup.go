@@ -61,6 +61,9 @@ func (h *Handler) Signup(c echo.Context) error {
 
 // signupAnonymous makes a user without an address.
 func (h *Handler) signupAnonymous(c echo.Context, b *body) error {
+	if err := h.checkCaptcha(c, b.MetaSecurity); err != nil {
+		return err
+	}
 	metadata, err := b.metadata()
 	if err != nil {
 		return err

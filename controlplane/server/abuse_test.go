@@ -51,6 +51,8 @@ func TestCaptcha(t *testing.T) {
 		t.Errorf("%s logins were looked at", n)
 	}
 	expectStatus(t, "sign-up", s.Do(t, "POST", "/auth/v1/signup", map[string]any{"email": bob, "password": servertest.Password}), 400, "captcha_failed")
+	s.Exec(t, `select auth.set_setting('anonymous_users_enabled', 'true')`)
+	expectStatus(t, "sign-up without an address", s.Do(t, "POST", "/auth/v1/signup", map[string]any{}), 400, "captcha_failed")
 	for _, route := range []string{"recover", "otp", "magiclink"} {
 		expectStatus(t, route, s.Do(t, "POST", "/auth/v1/"+route, map[string]any{"email": bob}), 400, "captcha_failed")
 	}
