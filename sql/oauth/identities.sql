@@ -8,9 +8,16 @@
 create or replace function fluxbase.add_identity(p_user_id uuid, p_provider text, p_provider_id text, p_data jsonb, p_how text)
 returns text language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
 as $$
+declare
+  v_status text;
 begin
   if p_provider in ('email', 'phone') then
     return 'validation_failed';
+  elsif p_how <> 'administrator' and exists (select from auth.users u where u.id = p_user_id and u.is_anonymous) then
+    v_status := fluxbase.check_signup(p_email => case when p_data -> 'email_verified' = 'true' then p_data ->> 'email' end, p_via => 'oauth');
+    if v_status <> 'ok' then
+      return v_status;
+    end if;
   end if;
   insert into auth.identities (user_id, provider, provider_id, identity_data, last_sign_in_at)
   values (p_user_id, p_provider, p_provider_id, coalesce(p_data, '{}'), case when p_how <> 'administrator' then now() end)
@@ -34,7 +41,7 @@ begin
 end $$;
 revoke all on function fluxbase.add_identity(uuid, text, text, jsonb, text) from public;
 comment on function fluxbase.add_identity(uuid, text, text, jsonb, text) is
-  'Gives a user a way in through a provider; ok, or identity_already_exists when it is somebody''s already.';
+  'Gives a user a way in through a provider; ok, identity_already_exists when it is somebody''s already, or, for an anonymous user, what fluxbase.check_signup() says.';
 
 -- A user whom a provider brings.  The identity of the address itself comes when the user gets an address in another way.
 create or replace function fluxbase.new_oauth_user(p_provider text, p_provider_id text, p_email text, p_data jsonb)
@@ -71,7 +78,8 @@ create or replace function fluxbase.oauth_user(
 returns jsonb language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
 as $$
 declare
-  v_email text := case when p_email_verified then nullif(p_email, '') end;
+  -- lower() makes letters of other alphabets the same as ours: only what is an address here is looked up.
+  v_email text := case when p_email_verified and fluxbase.is_email(p_email => p_email) then p_email end;
   v_user auth.users;
   v_result jsonb;
 begin

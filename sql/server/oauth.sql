@@ -211,7 +211,7 @@ begin
 end $$;
 revoke all on function fluxbase.oauth_link_complete(uuid) from public;
 comment on function fluxbase.oauth_link_complete(uuid) is
-  'Links the identity of a flow whose code is being exchanged; ok, session_not_found or identity_already_exists.';
+  'Links the identity of a flow whose code is being exchanged; ok, session_not_found, or what fluxbase.add_identity() says.';
 
 create or replace function fluxbase.oauth_id_token(
   p_provider text, p_provider_id text, p_email text, p_email_verified boolean, p_data jsonb, p_link boolean,

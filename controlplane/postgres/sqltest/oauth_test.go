@@ -121,6 +121,41 @@ func TestAnonymousUsersLink(t *testing.T) {
 	}
 }
 
+// Rules for sign-ups bind whoever was anonymous, however the address comes; an administrator is not bound.
+func TestAnonymousUsersLinkByTheRules(t *testing.T) {
+	t.Parallel()
+	db := pgtest.Database(t)
+	super := db.Conn(t, "superuser")
+	const data = `{"email": "ann@evil.example", "email_verified": true}`
+	for rule, want := range map[string]string{"'deny_domain', 'evil.example'": "email_address_not_authorized", "'closed'": "signup_disabled"} {
+		exec(t, super, `select auth.add_signup_rule(`+rule+`)`)
+		for how, want := range map[string]string{"user": want + " true", "administrator": "ok false"} {
+			id := one[uuid.UUID](t, super, `insert into auth.users (is_anonymous) values (true) returning id`)
+			got := one[string](t, super, `select fluxbase.add_identity($1, 'google', gen_random_uuid()::text, $2, $3)`, id, data, how)
+			if got += one[string](t, super, `select ' ' || is_anonymous from auth.users where id = $1`, id); got != want {
+				t.Errorf("%s, %s: %s", rule, how, got)
+			}
+			exec(t, super, `delete from auth.users`)
+		}
+		exec(t, super, `delete from auth.signup_rules`)
+	}
+}
+
+// PostgreSQL folds the Kelvin sign to k and a capital I with a dot to i: an address with one is another person's mailbox.
+func TestAddressesThatOnlyFoldAlikeAreNotLinked(t *testing.T) {
+	t.Parallel()
+	db := pgtest.Database(t)
+	super, admin := db.Conn(t, "superuser"), db.Conn(t, "fluxbase_admin")
+	newUser(t, admin, "kim@example.com")
+	for _, email := range []string{"\u212aim@example.com", "k\u0130m@example.com"} {
+		got := one[string](t, super, `select (r ->> 'status') || ' ' || (r ->> 'user_id' = (select id::text from auth.users where email = 'kim@example.com'))
+			from fluxbase.oauth_user('google', $1, $1, true, '{}') r`, email)
+		if got != "ok false" {
+			t.Errorf("%q: %s", email, got)
+		}
+	}
+}
+
 // The forms that a row of a flow can have, whoever writes it.
 func TestOAuthFlowsHoldTheirForm(t *testing.T) {
 	t.Parallel()
