@@ -157,6 +157,32 @@ func TestImpersonationRefuses(t *testing.T) {
 	expect(t, p.Do(t, "POST", token, nil, admin), 404, "session_not_found")
 }
 
+// A thief of the administrator's session is out of the users' sessions, too.
+func TestWhatEndsTheAdministratorsSessionsEndsImpersonations(t *testing.T) {
+	t.Parallel()
+	p := newPeople(t, ann, bob)
+	p.Exec(t, `select auth.grant_role($1, 'system_admin')`, ann)
+	own := p.tokens[ann].Bearer()
+	for how, end := range map[string]func(){
+		"all others": func() { expect(t, p.Do(t, "POST", "/auth/v1/logout?scope=others", nil, own), 204, "") },
+		"psql":       func() { p.Exec(t, `select auth.revoke_user($1)`, ann) },
+		"this one by its id": func() {
+			p.Exec(t, `select auth.revoke_session(id) from auth.sessions where actor_id is not null and revoked_at is null`)
+		},
+	} {
+		own = p.Login(t, ann).Bearer()
+		a := p.Do(t, "POST", "/auth/v1/admin/users/"+p.ids[bob]+"/impersonate", map[string]any{"reason": "ticket 17"}, own)
+		expect(t, a, 200, "")
+		bearer := "Authorization: Bearer " + a.Text("access_token")
+		expect(t, p.Do(t, "GET", "/auth/v1/user", nil, bearer), 200, "")
+		end()
+		if got := p.Do(t, "GET", "/auth/v1/user", nil, bearer); got.Status != 401 {
+			t.Errorf("%s: %d", how, got.Status)
+		}
+	}
+	expect(t, p.as(t, bob, "GET", "/user", nil), 200, "") // his own lives on
+}
+
 func TestAdminFactors(t *testing.T) {
 	t.Parallel()
 	p := newPeople(t, ann, bob)

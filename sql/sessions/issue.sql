@@ -74,7 +74,7 @@ revoke all on function auth.issue_session(uuid, text, uuid, bytea, uuid, text, t
 comment on function auth.issue_session(uuid, text, uuid, bytea, uuid, text, text) is
   'The only place where sessions are made: checks ban, confirmation and second factors at that moment, then stores session and first refresh token.';
 
--- Ends sessions of one user.  Sets what is left of their access tokens to nothing: the gate wants a session that is alive.
+-- Ends sessions of one user, and those in which the user acts as somebody else.  Sets what is left of their access tokens to nothing: the gate wants a session that is alive.
 -- A code that waits to be exchanged is a session about to be: unless one session alone is meant, it goes along.
 create or replace function auth.end_sessions(
   p_user_id uuid, p_reason text, p_session_id uuid default null, p_except_session_id uuid default null)
@@ -84,7 +84,7 @@ declare
   v_count integer;
 begin
   update auth.sessions s set revoked_at = now(), revoked_reason = p_reason
-  where s.user_id = p_user_id and s.revoked_at is null
+  where (s.user_id = p_user_id or s.actor_id = p_user_id) and s.revoked_at is null
     and (p_session_id is null or s.id = p_session_id)
     and (p_except_session_id is null or s.id <> p_except_session_id);
   get diagnostics v_count = row_count;
@@ -94,4 +94,4 @@ begin
   return v_count;
 end $$;
 revoke all on function auth.end_sessions(uuid, text, uuid, uuid) from public;
-comment on function auth.end_sessions(uuid, text, uuid, uuid) is 'Revokes sessions of a user: one, all but one, or all, the latter two with the codes that could still be exchanged for one; returns how many were alive.';
+comment on function auth.end_sessions(uuid, text, uuid, uuid) is 'Revokes sessions of a user, and those in which the user acts as somebody else: one, all but one, or all, the latter two with the codes that could still be exchanged for one; returns how many were alive.';
