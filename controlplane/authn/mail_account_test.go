@@ -114,6 +114,62 @@ func TestEmailChange(t *testing.T) {
 	expect(t, m.put(t, a.Tokens(), map[string]string{"email": "y@example.com"}), 429, "over_email_send_rate_limit")
 }
 
+// Who had the session begins a change of the address; its owner sets a new password. That ends the change, also its renewal.
+func TestPasswordsEndChangesOfTheAddress(t *testing.T) {
+	t.Parallel()
+	m := startMailed(t)
+	id := m.CreateUser(t, ann)
+	m.Exec(t, `select auth.set_setting('email_change_requires_both', 'false')`)
+	key := "apikey: " + m.Value(t, `auth.create_api_key(p_kind => 'service', p_name => 'test')`)
+	secret := servertest.Password
+	for how, change := range map[string]func(){
+		"the user": func() {
+			secret += "1"
+			expect(t, m.put(t, m.Login(t, ann), map[string]string{"password": secret}), 200, "")
+		},
+		"psql": func() { m.Exec(t, `select auth.set_password($1, $2)`, ann, servertest.Password) },
+		"an administrator": func() {
+			expect(t, m.Do(t, "PUT", "/auth/v1/admin/users/"+id, map[string]string{"password": servertest.Password}, key), 200, "")
+		},
+	} {
+		secret = servertest.Password
+		m.Exec(t, `select auth.set_password($1, $2)`, ann, secret)
+		expect(t, m.put(t, m.Login(t, ann), map[string]string{"email": "thief@example.com"}), 200, "")
+		k := m.next(t, "thief@example.com")
+		change()
+		expect(t, m.byLink(t, "email_change", k.token), 403, "otp_expired")
+		expect(t, m.ask(t, "resend", map[string]string{"type": "email_change", "email": ann}), 200, "")
+		if got := m.Value(t, `select concat_ws(' ', email, email_change, (select count(*) from auth.mail_outbox where recipient = 'thief@example.com' and status <> 'sent'))
+			from auth.users where id = $1`, id); got != ann+" 0" {
+			t.Errorf("%s: %s", how, got)
+		}
+	}
+	// Both at once is one wish.
+	expect(t, m.put(t, m.Login(t, ann), map[string]string{"email": "ann.b@example.com", "password": "another good password"}), 200, "")
+	expect(t, m.byLink(t, "email_change", m.next(t, "ann.b@example.com").token), 200, "")
+}
+
+// However many users ask, an address gets no more mails than one could have sent it.
+func TestManyUsersCannotMailOneAddress(t *testing.T) {
+	t.Parallel()
+	m := startMailed(t)
+	m.Exec(t, `select auth.set_setting('anonymous_users_enabled', 'true'), auth.set_setting('mail_resend_interval', '1 minute')`)
+	var users []servertest.Tokens
+	for range 2 {
+		users = append(users, m.ask(t, "signup", `{}`).Tokens())
+	}
+	expect(t, m.put(t, users[0], map[string]string{"email": bob}), 200, "")
+	expect(t, m.put(t, users[1], map[string]string{"email": bob}), 429, "over_email_send_rate_limit")
+	for _, name := range []string{"x1@example.com", "x2@example.com"} {
+		m.CreateUser(t, name)
+		m.Exec(t, `update auth.users set email_change = 'carl@example.com' where email = $1`, name)
+		expect(t, m.ask(t, "resend", map[string]string{"type": "email_change", "email": name}), 200, "")
+	}
+	if got := m.Value(t, `select concat_ws(' ', count(*) filter (where recipient = $1), count(*) filter (where recipient = 'carl@example.com')) from auth.mail_outbox`, bob); got != "1 1" {
+		t.Errorf("mails: %s", got)
+	}
+}
+
 func TestReauthentication(t *testing.T) {
 	t.Parallel()
 	m := startMailed(t)

@@ -34,6 +34,7 @@ declare
   v_user auth.users;
   v_wait integer;
   v_flow_id uuid;
+  v_enough boolean := false;
 begin
   if p_kind is null or p_kind not in ('recovery', 'magiclink', 'confirmation', 'email_change_new') or not fluxbase.is_email(p_email => p_email) then
     return jsonb_build_object('status', 'validation_failed');
@@ -42,6 +43,11 @@ begin
   if v_wait is not null then
     return jsonb_build_object('status', 'over_email_send_rate_limit', 'retry_after', v_wait);
   end if;
+  -- The new address has a count of its own, whoever asks.  What it says is told to nobody who is not signed in.
+  if p_kind = 'email_change_new' then
+    v_enough := fluxbase.count_mail(p_kind => 'email_change_to', p_email => coalesce(
+      (select u.email_change from auth.users u where u.email_normalized = lower(p_email)), p_email)) is not null;
+  end if;
   if p_code_challenge is not null then
     v_flow_id := fluxbase.flow_begin(p_purpose => p_kind, p_code_challenge => p_code_challenge, p_code_challenge_method => p_code_challenge_method);
     if v_flow_id is null then
@@ -49,6 +55,9 @@ begin
     end if;
   end if;
   v_user := fluxbase.mail_target(p_kind => p_kind, p_email => p_email, p_create_user => p_create_user);
+  if v_enough then
+    v_user := null;
+  end if;
   if p_kind = 'email_change_new' and v_user.id is not null then
     select u.* into v_user from auth.users u where u.id = v_user.id for no key update;
     perform fluxbase.begin_email_change(p_user => v_user, p_email => v_user.email_change, p_redirect_to => p_redirect_to, p_flow_id => v_flow_id);

@@ -106,7 +106,8 @@ begin
   select u.* into v_user from auth.users u where u.id = auth.current_user_id();
   v_new_email := p_email is not null and lower(p_email) is distinct from v_user.email_normalized;
   if v_new_email and not v_at_once then -- counted before the user is locked, as everywhere
-    v_wait := fluxbase.count_mail(p_kind => 'email_change_new', p_email => coalesce(v_user.email, v_user.id::text));
+    v_wait := coalesce(fluxbase.count_mail(p_kind => 'email_change_new', p_email => coalesce(v_user.email, v_user.id::text)),
+                       fluxbase.count_mail(p_kind => 'email_change_to', p_email => p_email)); -- whoever asks
   end if;
   select u.* into v_user from auth.users u where u.id = auth.current_user_id() for no key update;
   if not found then

@@ -10,11 +10,16 @@ begin
   new.phone := nullif(new.phone, '');
   if tg_op = 'UPDATE' then
     new.updated_at := now();
+    -- Whoever began the change of the address may be the reason for the new password.
+    if (new.password_changed_at is distinct from old.password_changed_at or new.email is distinct from old.email)
+       and new.email_change is not distinct from old.email_change then
+      new.email_change := null;
+    end if;
   end if;
   return new;
 end $$;
 revoke all on function auth.users_before_write() from public;
-comment on function auth.users_before_write() is 'Trigger: an empty address is none; updated_at follows every update.';
+comment on function auth.users_before_write() is 'Trigger: an empty address is none; updated_at follows every update; a new password or address ends a change of the address that waits.';
 
 -- What was vouched for is the address, not the user: another address starts without, unless the same statement vouches for it.
 create or replace function auth.users_keep_proof()
