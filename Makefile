@@ -52,6 +52,10 @@ fuzz: ## each fuzz target for FUZZTIME
 			echo "$$pkg $$target"; $(GO) test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) ./$$pkg; \
 		done; done
 
+.PHONY: security-scan
+security-scan: ## testssl.sh, slowhttptest, wapiti and sqlmap against a server of their own (Debian's packages)
+	bash testdata/scan/scan.sh
+
 .PHONY: bench
 bench: ## ratios against a bare handler, bare bcrypt and bare commits, in one run
 	$(GO) run ./controlplane/bench
