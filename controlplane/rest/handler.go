@@ -111,7 +111,7 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request, target Target, n
 		h.fail(w, r, caller, err)
 		return
 	}
-	if a.rows == 0 {
+	if a.rows == 0 || plan.grouped { // an aggregate of no rows is a row
 		if err := h.hideTenant(r, caller, nil); err != nil {
 			h.fail(w, r, caller, err)
 			return

@@ -26,7 +26,7 @@ const tenantTemplate = `
 // not exist, whatever it asks.
 func TestTenantSchemasOverHTTP(t *testing.T) {
 	t.Parallel()
-	s := servertest.Start(t, "FLUXBASE_REST_SCHEMAS=public,tenant_*")
+	s := servertest.Start(t, "FLUXBASE_REST_SCHEMAS=public,tenant_*", "FLUXBASE_REST_AGGREGATES=true")
 	s.CreateUser(t, "ann@example.com")
 	s.CreateUser(t, "bob@example.com")
 	s.Exec(t, tenantTemplate)
@@ -34,7 +34,7 @@ func TestTenantSchemasOverHTTP(t *testing.T) {
 	do := func(method, path, schema, bearer string, body any, headers ...string) servertest.Answer {
 		t.Helper()
 		name := "Accept-Profile: "
-		if method != "GET" && method != "OPTIONS" {
+		if method != "GET" && method != "HEAD" && method != "OPTIONS" {
 			name = "Content-Profile: "
 		}
 		if bearer != "" {
@@ -66,6 +66,7 @@ func TestTenantSchemasOverHTTP(t *testing.T) {
 		headers      []string
 	}{
 		{"GET", "/docs", nil, nil}, {"GET", "/docs?select=nothing", nil, nil}, {"GET", "/nothing", nil, nil}, {"GET", "/empty", nil, nil},
+		{"GET", "/empty?select=count()", nil, nil}, {"HEAD", "/empty?select=count()", nil, nil}, {"GET", "/empty?select=id.max()", nil, nil}, {"GET", "/docs?select=count()&id=gt.99", nil, nil},
 		{"GET", "/docs?id=eq.99", nil, nil}, {"GET", "/docs?id=eq.x", nil, nil}, {"GET", "/docs", nil, []string{"Accept: application/vnd.pgrst.object+json"}},
 		{"GET", "/docs", nil, []string{"Prefer: count=exact"}}, {"GET", "/docs", nil, []string{"Range-Unit: items", "Range: 50-60"}},
 		{"GET", "/rpc/nothing", nil, nil}, {"POST", "/rpc/nothing", row, nil}, {"GET", "/", nil, nil}, {"OPTIONS", "/docs", nil, nil}, {"OPTIONS", "/nothing", nil, nil},
