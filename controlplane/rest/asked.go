@@ -47,7 +47,7 @@ func (a *asked) headers() []byte {
 	object := make(map[string]string, len(a.header))
 	for name, values := range a.header {
 		switch name {
-		case "Authorization", "Proxy-Authorization", "Apikey", "Cookie", "X-Csrf-Token":
+		case "Authorization", "Proxy-Authorization", "Apikey", "X-Api-Key", "Cookie", "X-Csrf-Token":
 		default:
 			object[strings.ToLower(name)] = strings.Join(values, ", ")
 		}

@@ -17,7 +17,7 @@ func TestAsked(t *testing.T) {
 	if err := f.Cache.Reload(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	headers := []string{"User-Agent: test/1", "X-Two: a", "X-Two: b\xff", "Authorization: Bearer secret", "apikey: secret",
+	headers := []string{"User-Agent: test/1", "X-Two: a", "X-Two: b\xff", "Authorization: Bearer secret", "apikey: secret", "X-API-Key: secret",
 		"Cookie: theme=dark; __Host-fluxbase-access=secret", "X-CSRF-Token: secret", "Proxy-Authorization: secret"}
 	for _, method := range []string{"GET", "POST"} {
 		for range 2 {
