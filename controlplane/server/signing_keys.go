@@ -24,7 +24,7 @@ const (
 )
 
 const (
-	signingInterval = 3 * time.Second // between two readings of the keys, whether somebody tells of a change or not
+	signingInterval = 10 * time.Second // between two readings of the keys, whether somebody tells of a change or not
 	signingTimeout  = 5 * time.Second
 	renewInterval   = time.Second // between two readings for the sake of a token with an unknown kid
 )
