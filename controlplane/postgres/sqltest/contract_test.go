@@ -158,7 +158,7 @@ func TestContract(t *testing.T) {
 			    'auth.verified_context', 'auth.verified_context_text', 'auth.current_user_id', 'auth.uid', 'auth.session_id', 'auth.current_org_id', 'auth.aal', 'auth.role',
 			    'auth.current_user_role', 'auth.is_authenticated', 'auth.jwt', 'auth.email', 'auth.org_ids', 'auth.has_org_role',
 			    -- what owners of tables call, and policies of auth.protect()
-			    'auth.require_application_table', 'auth.protect', 'auth.unprotect', 'auth.has_scope', 'auth.org_ids_with_role',
+			    'auth.require_application_table', 'auth.require_tenant', 'auth.require_tenant_schema', 'auth.protect', 'auth.unprotect', 'auth.has_scope', 'auth.org_ids_with_role',
 			    'auth.current_org_role', 'auth.has_permission', 'auth.has_org_permission', 'auth.set_active_org', 'auth.is_admin', 'auth.enable_rls', 'auth.login_reset',
 			    -- explains statements that its caller has prepared
 			    'auth.limit_cost')`},
