@@ -39,6 +39,7 @@ type signingKeys struct {
 	log     *slog.Logger
 
 	loading sync.Mutex // one reading at a time
+	renewed time.Time  // the last one for the sake of a token; guarded by loading
 	mu      sync.Mutex // guards what follows
 	keys    []signingKey
 	used    string // what the ring holds
@@ -271,12 +272,10 @@ func (k *signingKeys) follow(ctx context.Context) {
 func (k *signingKeys) renew() bool {
 	k.loading.Lock()
 	defer k.loading.Unlock()
-	k.mu.Lock()
-	recent := time.Since(k.read) < renewInterval
-	k.mu.Unlock()
-	if recent {
+	if time.Since(k.renewed) < renewInterval {
 		return true // somebody has just read them
 	}
+	k.renewed = time.Now()
 	if err := k.readKeys(context.Background()); err != nil {
 		k.log.Warn("signing keys were not read", "error", err)
 		return false
