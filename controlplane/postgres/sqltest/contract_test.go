@@ -160,6 +160,8 @@ func TestContract(t *testing.T) {
 			    -- what owners of tables call, and policies of auth.protect()
 			    'auth.require_application_table', 'auth.require_tenant', 'auth.require_tenant_schema', 'auth.protect', 'auth.unprotect', 'auth.has_scope', 'auth.org_ids_with_role',
 			    'auth.current_org_role', 'auth.has_permission', 'auth.has_org_permission', 'auth.set_active_org', 'auth.is_admin', 'auth.enable_rls', 'auth.login_reset',
+			    -- policies of tenants' schemas, and the server for their names
+			    'auth.require_tenant', 'auth.require_tenant_schema',
 			    -- explains statements that its caller has prepared
 			    'auth.limit_cost')`},
 		{"requests execute the gate and what is public, nothing else", `
