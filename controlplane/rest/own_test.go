@@ -221,3 +221,26 @@ func TestRaise(t *testing.T) {
 		t.Errorf("%s", w.Body)
 	}
 }
+
+// TestNoRowIsNoAnswer sees that a function that returns no void answers with nothing of an earlier request: the memory of
+// answers is used again.
+func TestNoRowIsNoAnswer(t *testing.T) {
+	t.Parallel()
+	f := setup(t)
+	f.exec(t, `create function public.signs() returns text language plpgsql volatile as $$ begin
+			perform set_config('response.headers', '[{"Set-Cookie": "mine=secret"}]', true), set_config('response.status', '202', true);
+			return 'mine';
+		end $$;
+		create function public.voids() returns setof void language plpgsql volatile as $$ begin return; end $$`)
+	if err := f.Cache.Reload(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for range 20 { // a pool may give out other memory
+		if w := f.do(t, "POST", "/rpc/signs", ""); w.Header().Get("Set-Cookie") == "" {
+			t.Fatalf("%d %v", w.Code, w.Header())
+		}
+		if w := f.do(t, "POST", "/rpc/voids", ""); w.Code != 204 || w.Header().Get("Set-Cookie") != "" || w.Body.Len() != 0 {
+			t.Fatalf("%d %v %s", w.Code, w.Header(), w.Body)
+		}
+	}
+}

@@ -41,11 +41,11 @@ func (a *answer) free() {
 	}
 }
 
-// taker returns the function that takes the rows of a plan's statement.
+// taker returns the function that takes the rows of a plan's statement. There may be none: a function may return no void.
 func (a *answer) taker(p *Plan) func(row [][]byte) error {
+	a.reset()
 	switch {
 	case p.media.explain != nil:
-		a.reset()
 		return a.line
 	case p.media.custom != nil && p.media.custom.binary && !p.head:
 		return a.takeBinary
@@ -53,7 +53,7 @@ func (a *answer) taker(p *Plan) func(row [][]byte) error {
 	return a.take
 }
 
-// reset empties an answer that is put together of lines.
+// reset forgets an earlier answer, which may be somebody else's, but for its memory.
 func (a *answer) reset() {
 	*a = answer{body: a.body[:0], total: -1}
 }
