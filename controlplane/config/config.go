@@ -85,7 +85,7 @@ type TLS struct {
 	RedirectListen    string // host:port of the listener that redirects; empty without
 	RedirectHost      string // host:port to redirect to
 
-	ACME              ACME   // in place of the files
+	ACME ACME // in place of the files
 
 	HSTSMaxAge            time.Duration // 0 = no header
 	HSTSIncludeSubdomains bool

@@ -126,7 +126,7 @@ func TestMediaTypes(t *testing.T) {
 		{"GET", "/projects?select=name&order=id", rows, "", "", 200, rows, `{"n" : 2, "last" : {"name":"two"}}`},
 		{"GET", "/projects?select=id,tasks(id)&id=eq.2", rows, "", "", 200, rows, `{"n" : 1, "last" : {"id":2,"tasks":[{"id":3}]}}`},
 		{"GET", "/people?select=id,shout&id=eq.1", rows, "", "", 200, rows, `{"n" : 1, "last" : {"id":1,"shout":"ANN"}}`}, // computed
-		{"GET", "/projects?select=x:name", rows, "", "", 406, json, "PGRST107"}, // the client's names are no columns
+		{"GET", "/projects?select=x:name", rows, "", "", 406, json, "PGRST107"},                                           // the client's names are no columns
 		{"GET", "/projects?id=eq.9", rows, "", "", 200, rows, `{"n": 0}`},
 		// functions that return rows
 		{"GET", "/rpc/all_places", ids, "", "", 200, ids, "1;2;"},
