@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"net/netip"
 	"reflect"
 	"strings"
@@ -146,7 +147,7 @@ func (l *Limiter) Check(ctx context.Context, method, path string, who gateway.Ca
 	)
 	for i := range *rules {
 		r := &(*rules)[i]
-		if r.Method != "" && r.Method != method || !r.matches(path) {
+		if !r.about(method) || !r.matches(path) {
 			continue
 		}
 		if subject := r.subject(who); subject != "" {
@@ -282,6 +283,11 @@ func (r *rateRule) want() int {
 		return 1
 	}
 	return min(max(r.Limit/20, 1), maxLot)
+}
+
+// about tells whether the rule is about a method. HEAD costs what GET does (RFC 9110 section 9.3.2).
+func (r *rateRule) about(method string) bool {
+	return r.Method == "" || r.Method == method || r.Method == http.MethodGet && method == http.MethodHead
 }
 
 // matches is ratelimit.matches.

@@ -252,3 +252,23 @@ func BenchmarkLimiter(b *testing.B) {
 		})
 	}
 }
+
+// TestHeadIsGet sees that a rule for GET counts HEAD, which runs the same query, and that no other rule takes it for something else.
+func TestHeadIsGet(t *testing.T) {
+	t.Parallel()
+	l, _, _ := newLimiter(t, `[{"id":1,"name":"reads","scope":"ip","method":"GET","path":"/a","limit":2,"window_seconds":60,"mode":"enforce","durable":true},
+		{"id":2,"name":"writes","scope":"ip","method":"POST","path":"/a","limit":1,"window_seconds":60,"mode":"enforce","durable":true}]`, map[int]int{1: 2, 2: 1})
+	refused := 0
+	for _, method := range []string{"GET", "HEAD", "HEAD"} {
+		d, err := l.Check(t.Context(), method, "/a", someone)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if d.Refused {
+			refused++
+		}
+	}
+	if refused != 1 {
+		t.Errorf("%d of 3 refused", refused)
+	}
+}
