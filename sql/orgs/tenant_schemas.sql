@@ -80,6 +80,38 @@ revoke all on function auth.forget_tenant_schema(text) from public;
 grant execute on function auth.forget_tenant_schema(text) to fluxbase_admin;
 comment on function auth.forget_tenant_schema(text) is 'Takes a schema off the list, for auth.drop_tenant_schema().';
 
+-- The lock: row security on and forced, whatever was said before, and members alone, in whatever role a request may run.
+create or replace function auth.lock_tenant_schema(p_schema text, p_org_id uuid)
+returns void language plpgsql volatile security invoker set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_table record;
+  v_roles text := (select string_agg(quote_ident(r.name), ', ' order by r.name) from (
+                     select 'anon' as name union select 'authenticated' union
+                     select btrim(x) from unnest(string_to_array(auth.setting(p_key => 'request_roles'), ',')) x where btrim(x) <> '') r);
+begin
+  for v_table in
+    select c.oid::regclass as name, c.relispartition as part, l.oid is not null as locked,
+           (select string_agg(quote_ident(o.rolname), ', ' order by o.rolname::text) from pg_roles o where o.oid = any (l.polroles)) as roles
+    from pg_class c left join pg_policy l on l.polrelid = c.oid and l.polname = 'tenant_schema'
+    where c.relnamespace = to_regnamespace(quote_ident(p_schema)) and c.relkind in ('r', 'p') order by c.relname
+  loop
+    if not v_table.part then -- partitions follow their parent
+      perform auth.enable_rls(p_table => v_table.name);
+    end if;
+    if not v_table.locked then
+      execute format('create policy tenant_schema on %s as restrictive for all to %s using ((select auth.require_tenant(%L))) with check ((select auth.require_tenant(%L)))',
+                     v_table.name, v_roles, p_org_id, p_org_id);
+    elsif v_table.roles is distinct from v_roles then
+      execute format('alter policy tenant_schema on %s to %s', v_table.name, v_roles);
+    end if;
+  end loop;
+end $$;
+revoke all on function auth.lock_tenant_schema(text, uuid) from public;
+grant execute on function auth.lock_tenant_schema(text, uuid) to fluxbase_admin;
+comment on function auth.lock_tenant_schema(text, uuid) is
+  'Closes each table of the schema of a tenant to all but the members of the organization; what auth.create_tenant_schema() and auth.in_tenant_schemas() do. The caller owns the tables.';
+
 -- PostgreSQL prints names of the schema that is in the search_path bare.  So definitions are read with the template in the
 -- path and run with the new schema in its place; everything else stays qualified.
 create or replace function auth.create_tenant_schema(p_org text, p_template text default 'tenant_template')
@@ -93,9 +125,6 @@ declare
   v_item record;
   v_statements text[];
   v_statement text;
-  v_roles text := (select string_agg(quote_ident(r.name), ', ') from (
-                     select 'anon' as name union select 'authenticated' union
-                     select btrim(x) from unnest(string_to_array(auth.setting(p_key => 'request_roles'), ',')) x where btrim(x) <> '') r);
 begin
   if v_template is null or p_template in ('auth', 'audit', 'ratelimit', 'fluxbase', 'pg_catalog', 'information_schema', 'public') then
     raise exception using errcode = '3F000', message = format('%s is no template schema', quote_nullable(p_template)),
@@ -157,14 +186,7 @@ begin
   v_statements := v_statements || array(
     select pg_get_triggerdef(g.oid, true) from pg_catalog.pg_trigger g join pg_catalog.pg_class c on c.oid = g.tgrelid
     where c.relnamespace = v_template and not g.tgisinternal order by c.relname, g.tgname);
-  -- 3. The lock: row security on and forced, whatever the template says, and members alone.
-  v_statements := v_statements || array(
-    select unnest(array[
-      format('select auth.enable_rls(p_table => %L)', format('%I.%I', v_schema, c.relname)),
-      format('create policy tenant_schema on %I.%I as restrictive for all to %s using ((select auth.require_tenant(%L))) with check ((select auth.require_tenant(%L)))',
-             v_schema, c.relname, v_roles, v_org, v_org)])
-    from pg_catalog.pg_class c where c.relnamespace = v_template and c.relkind = 'r' order by c.relname);
-  -- 4. Grants of schema, tables, columns and sequences.
+  -- 3. Grants of schema, tables, columns and sequences.
   v_statements := v_statements || array(
     select format('grant %s%s on %s to %s%s', a.privilege_type, g.columns, g.object, case a.grantee when 0 then 'public' else a.grantee::regrole::text end,
              case when a.is_grantable then ' with grant option' else '' end)
@@ -184,6 +206,7 @@ begin
   foreach v_statement in array v_statements loop
     execute v_statement;
   end loop;
+  perform auth.lock_tenant_schema(p_schema => v_schema, p_org_id => v_org);
   perform pg_notify('fluxbase_reload', '');
   return v_schema;
 end $$;
@@ -204,17 +227,25 @@ revoke all on function auth.drop_tenant_schema(text) from public;
 grant execute on function auth.drop_tenant_schema(text) to fluxbase_admin;
 comment on function auth.drop_tenant_schema(text) is 'Drops the schema of a tenant with everything in it. The caller owns it.';
 
--- One transaction: either every tenant has the change or none.
+-- One transaction: either every tenant has the change or none.  Tables that the change makes are locked like the others.
 create or replace function auth.in_tenant_schemas(p_sql text, p_template text default 'tenant_template')
 returns setof text language plpgsql volatile security invoker set search_path = pg_catalog, pg_temp
 as $$
 declare
   v_schema text;
+  v_org uuid;
 begin
-  foreach v_schema in array array[p_template] || array(select t.schema_name from auth.admin_tenant_schemas t where t.template = p_template order by 1) loop
+  for v_schema, v_org in
+    select p_template, null
+    union all
+    (select t.schema_name, t.org_id from auth.admin_tenant_schemas t where t.template = p_template order by 1)
+  loop
     perform set_config('search_path', quote_ident(v_schema), true);
     begin
       execute p_sql;
+      if v_schema <> p_template then
+        perform auth.lock_tenant_schema(p_schema => v_schema, p_org_id => v_org);
+      end if;
     exception when others then
       raise exception using errcode = sqlstate, message = format('%s: %s', v_schema, sqlerrm), hint = 'no schema was changed';
     end;

@@ -89,6 +89,22 @@ func TestTenantSchema(t *testing.T) {
 	if template, clone := b.surface(t, "tenant_template"), b.surface(t, "tenant_org1"); template != clone {
 		t.Errorf("after a migration the clone differs:\n%s\n\n%s", template, clone)
 	}
+	// A table that a migration makes is locked as the others are, and so is a role that may run requests since.
+	exec(t, b.super, `create role tenant_manager nologin; grant usage on schema auth to tenant_manager;
+		select auth.set_setting('request_roles', 'tenant_manager')`)
+	exec(t, b.owner, `select auth.in_tenant_schemas('create table extra (id integer); alter table extra enable row level security;
+		create policy everybody on extra to authenticated using (true); grant select, insert on extra to authenticated;
+		do $do$ begin execute format(''grant usage on schema %I to tenant_manager'', current_schema()); end $do$;
+		create policy managers on folders to tenant_manager using (true); grant select on folders to tenant_manager')`)
+	manager := caller{user: south.user, role: "tenant_manager"}
+	b.play(t, []step{
+		{south, `insert into tenant_org1.extra values (1)`, "1"},
+		{south, `select * from tenant_org1.extra`, "1"},
+		{south, `select * from tenant_org0.extra`, "0"}, // empty: the policy is not asked
+		{south, `insert into tenant_org0.extra values (2)`, "ZF410"},
+		{manager, `select * from tenant_org1.folders`, "1"},
+		{manager, `select * from tenant_org0.folders`, "ZF410"},
+	})
 	exec(t, b.owner, `insert into tenant_template.folders (name) values ('only here')`)
 	refused(t, b.owner, "42P07", "tenant_org0", `select auth.in_tenant_schemas('do $$ begin if current_schema() = ''tenant_org0'' then create table files (); end if; end $$')`)
 
