@@ -31,7 +31,8 @@ revoke all on function fluxbase.pretended_user_json(text, jsonb) from public;
 comment on function fluxbase.pretended_user_json(text, jsonb) is 'What a sign-up with this address would have made, for an address that has a user already.';
 
 -- An address that nobody has confirmed yet may sign up again: the last password counts, since the last mail is the one that
--- confirms it.
+-- confirms it.  But of two who sign up with it from two places one may be a stranger, who waits for the owner to confirm:
+-- then no password counts, nor one beside an invitation, and whoever confirms is in by the link and sets one.
 create or replace function fluxbase.signup(
   p_email text, p_encrypted_password text, p_user_metadata jsonb, p_redirect_to text, p_code_challenge text, p_code_challenge_method text,
   p_session_id uuid, p_refresh_hash bytea, p_jti uuid, p_user_agent text)
@@ -42,6 +43,7 @@ declare
   v_user auth.users;
   v_result jsonb;
   v_again boolean;
+  v_disputed boolean;
   v_flow_id uuid;
   v_wait integer;
 begin
@@ -72,13 +74,21 @@ begin
   v_wait := fluxbase.count_mail(p_kind => 'confirmation', p_email => p_email);
   v_user := fluxbase.mail_target(p_kind => 'confirmation', p_email => p_email, p_create_user => false);
   perform from auth.users u where u.id = v_user.id for no key update;
-  if v_again and v_user.id is not null and v_wait is null then
-    update auth.users u set encrypted_password = p_encrypted_password, password_changed_at = now(), raw_user_meta_data = coalesce(p_user_metadata, '{}')
-    where u.id = v_user.id returning u.* into v_user;
+  if v_again and v_user.id is not null then
+    v_disputed := v_user.encrypted_password is null or fluxbase.client_address() <> (
+      select t.data ->> 'signup_from' from auth.one_time_tokens t
+      where t.user_id = v_user.id and t.purpose = 'confirmation' and t.data ? 'signup_from' order by t.created_at desc limit 1) is true;
+    if v_disputed or v_wait is null then
+      update auth.users u
+      set encrypted_password = case when not v_disputed then p_encrypted_password end, password_changed_at = now(),
+          raw_user_meta_data = coalesce(p_user_metadata, '{}')
+      where u.id = v_user.id returning u.* into v_user;
+    end if;
   end if;
   if v_wait is null then
     perform fluxbase.put_mail(p_kind => 'confirmation', p_recipient => v_user.email, p_user_id => v_user.id,
-      p_token_id => fluxbase.put_token(p_purpose => 'confirmation', p_user_id => v_user.id, p_email => v_user.email, p_flow_id => v_flow_id),
+      p_token_id => fluxbase.put_token(p_purpose => 'confirmation', p_user_id => v_user.id, p_email => v_user.email, p_flow_id => v_flow_id,
+        p_data => jsonb_build_object('signup_from', fluxbase.client_address())),
       p_locale => fluxbase.mail_locale(p_data => coalesce(v_user.raw_user_meta_data, p_user_metadata)),
       p_variables => jsonb_strip_nulls(jsonb_build_object('email', v_user.email, 'redirect_to', p_redirect_to)));
   end if;

@@ -1,7 +1,12 @@
 package sqltest
 
 import (
+	"fmt"
+	"strings"
 	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
 
 	"github.com/wayli-app/fluxbase/controlplane/postgres/pgtest"
 )
@@ -69,5 +74,59 @@ func TestSignupRules(t *testing.T) {
 	}
 	if n := audited(t, super, "signup_rule.added"); n != 4 {
 		t.Errorf("%d audit rows", n)
+	}
+}
+
+// signupFrom signs up from an address with a hash that ends in a letter, and returns the status.
+func signupFrom(t *testing.T, super, server *pgx.Conn, email, ip, letter string) string {
+	t.Helper()
+	context := fmt.Sprintf(`[1,null,null,null,null,"anon",null,"%s","r",null,%d,null]`, ip, time.Now().Unix())
+	mac := one[string](t, super, `select fluxbase.context_mac(p_context => $1)`, context)
+	var status string
+	err := pgx.BeginFunc(t.Context(), server, func(tx pgx.Tx) error {
+		if _, err := tx.Exec(t.Context(), `select fluxbase.begin_entry(null, null, null, $1, $2, null)`, context, mac); err != nil {
+			return err
+		}
+		return tx.QueryRow(t.Context(), `select fluxbase.signup(p_email => $1, p_encrypted_password => '$2a$10$' || repeat($2, 53), p_user_metadata => null,
+			p_redirect_to => null, p_code_challenge => null, p_code_challenge_method => null, p_session_id => gen_random_uuid(),
+			p_refresh_hash => sha256('x'), p_jti => gen_random_uuid(), p_user_agent => null) ->> 'status'`, email, letter).Scan(&status)
+	})
+	if err != nil {
+		t.Fatal(describe(err))
+	}
+	return status
+}
+
+// A stranger who signs up with somebody's address, before or after, has no password there when the owner confirms it.
+func TestStrangersPasswordsDoNotWaitForTheOwner(t *testing.T) {
+	t.Parallel()
+	db := pgtest.Database(t)
+	super, admin, server := db.Conn(t, "superuser"), db.Conn(t, "fluxbase_admin"), db.Conn(t, "fluxbase_server")
+	const owner, stranger = "192.0.2.1", "198.51.100.7"
+	type signup struct{ from, letter string }
+	exec(t, admin, `select auth.invite_user('invited@example.com')`)
+	for _, c := range []struct {
+		name, interval string
+		signups        []signup
+		want           string // last letter of the hash
+	}{
+		{"alone", "1 minute", []signup{{owner, "a"}}, "a"},
+		{"twice", "0", []signup{{owner, "a"}, {owner, "b"}}, "b"},
+		{"twice at once", "1 minute", []signup{{owner, "a"}, {owner, "b"}}, "a"},
+		{"after-a-stranger", "1 minute", []signup{{stranger, "x"}, {owner, "a"}}, ""},
+		{"before-a-stranger", "0", []signup{{owner, "a"}, {stranger, "x"}}, ""},
+		{"between", "0", []signup{{stranger, "x"}, {owner, "a"}, {stranger, "x"}, {stranger, "x"}}, ""},
+		{"invited", "0", []signup{{stranger, "x"}}, ""},
+	} {
+		exec(t, admin, `select auth.set_setting('mail_resend_interval', $1)`, c.interval)
+		email := strings.ReplaceAll(c.name, " ", "-") + "@example.com"
+		for _, s := range c.signups {
+			if got := signupFrom(t, super, server, email, s.from, s.letter); got != "ok" {
+				t.Errorf("%s: %s", c.name, got)
+			}
+		}
+		if got := one[string](t, super, `select coalesce(right(encrypted_password, 1), '') from auth.users where email = $1`, email); got != c.want {
+			t.Errorf("%s: the password %q counts, want %q", c.name, got, c.want)
+		}
 	}
 }
