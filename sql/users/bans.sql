@@ -44,7 +44,8 @@ declare
   v_count integer;
 begin
   delete from auth.login_attempts a
-  where a.scope = 'account' and a.subject = v_subject
+  where a.scope in ('account', 'code') and a.subject = v_subject
+     or a.scope = 'mail' and split_part(a.subject, ':', 2) = v_subject
      or a.scope = 'pair' and starts_with(a.subject, v_subject || '@')
      or a.scope = 'mfa' and a.subject = (select u.id::text from auth.users u where u.email_normalized = lower(p_email));
   get diagnostics v_count = row_count;
@@ -55,4 +56,4 @@ begin
 end $$;
 revoke all on function auth.unlock_user(text) from public;
 grant execute on function auth.unlock_user(text) to fluxbase_admin;
-comment on function auth.unlock_user(text) is 'Forgets the failed logins and second factors of an account, so that it is no longer slowed; returns how many counters there were.';
+comment on function auth.unlock_user(text) is 'Forgets the failed logins, second factors and mailed codes of an account, and how many mails it got, so that it is no longer slowed; returns how many counters there were.';

@@ -256,11 +256,11 @@ func TestUnlockUser(t *testing.T) {
 	exec(t, super, `insert into auth.login_attempts (scope, subject, failures) select s, b, 9 from
 		(select encode(sha256(convert_to('ann@example.com', 'UTF8')), 'hex') a, encode(sha256(convert_to('bob@example.com', 'UTF8')), 'hex') c) h,
 		lateral (values ('account', a), ('pair', a || '@192.0.2.1'), ('pair', a || '@2001:db8::/64'), ('account', c), ('pair', c || '@192.0.2.1'),
-		  ('address', '192.0.2.1')) v (s, b)`)
-	if n := one[int](t, admin, `select auth.unlock_user('ANN@example.com')`); n != 3 {
-		t.Errorf("%d counters cleared, want 3", n)
+		  ('address', '192.0.2.1'), ('code', a), ('code', c), ('mail', 'recovery:' || a), ('mail', 'recovery:' || c)) v (s, b)`)
+	if n := one[int](t, admin, `select auth.unlock_user('ANN@example.com')`); n != 5 {
+		t.Errorf("%d counters cleared, want 5", n)
 	}
-	if n := one[int](t, super, `select count(*)::int from auth.login_attempts`); n != 3 {
+	if n := one[int](t, super, `select count(*)::int from auth.login_attempts`); n != 5 {
 		t.Errorf("%d counters left, want those of others", n)
 	}
 	if n := one[int](t, admin, `select auth.unlock_user('ann@example.com')`); n != 0 {
