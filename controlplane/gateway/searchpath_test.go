@@ -51,3 +51,24 @@ func TestGateIgnoresTheSearchPath(t *testing.T) {
 		t.Errorf("operators in public ran as %s", got)
 	}
 }
+
+// The server's login may read the key of contexts. What a statement of it does not qualify is PostgreSQL's all the same: of
+// jsonb_object_agg("any", "any") and one in public for the types at hand, the latter fits better.
+func TestEntryIgnoresTheSearchPath(t *testing.T) {
+	t.Parallel()
+	f := setup(t, nil)
+	f.exec(t, `
+		create function public.spied(jsonb, text, bigint) returns jsonb language plpgsql volatile as $$
+		begin
+			return jsonb_build_object('ran as', current_user);
+		end $$;
+		create aggregate public.jsonb_object_agg(text, bigint) (sfunc = public.spied, stype = jsonb)`)
+	pending := annCaller()
+	pending.MayOweFactor = true
+	for _, caller := range []Caller{anonCaller(), annCaller(), pending} {
+		got, err := f.Entry(t.Context(), caller, "select jsonb_object_agg('task'::text, 1::bigint)", nil)
+		if err != nil || string(got) != `{"task": 1}` {
+			t.Errorf("%s %v", got, err)
+		}
+	}
+}

@@ -151,7 +151,7 @@ func (s *Server) refresh(ctx context.Context, settings, catalog bool) {
 
 const (
 	housekeepingInterval = 10 * time.Minute
-	sqlHousekeeping      = `select coalesce(jsonb_object_agg(h.task, h.rows), '{}') from auth.housekeeping() h`
+	sqlHousekeeping      = `select coalesce(pg_catalog.jsonb_object_agg(h.task, h.rows), '{}') from auth.housekeeping() h`
 )
 
 // keepHouse lets the database clear away what has expired, every ten minutes until ctx ends. Of several servers one

@@ -149,6 +149,7 @@ return case
    and set_config('fluxbase.context', p_context, true) is not null
    and set_config('fluxbase.context_mac', p_context_mac, true) is not null
    and set_config('request.jwt.claims', coalesce(p_claims, ''), true) is not null
+   and set_config('search_path', 'pg_catalog, pg_temp', true) is not null -- nothing of the application's is for this login
   then pg_advisory_unlock_all() end;
 revoke all on function fluxbase.begin_entry(uuid, uuid, uuid, text, text, text) from public;
 grant execute on function fluxbase.begin_entry(uuid, uuid, uuid, text, text, text) to fluxbase_server;
@@ -166,6 +167,7 @@ return case
    and set_config('request.jwt.claims', coalesce(p_claims, ''), true) is not null
    -- What check_request() set for somebody who acts as the user, the end of a block with exceptions has undone.
    and set_config('transaction_read_only', case when p_session_id is null or split_part(p_context, ',', 10) = 'null' then 'off' else 'on' end, true) is not null
+   and set_config('search_path', 'pg_catalog, pg_temp', true) is not null
   then pg_advisory_unlock_all() end;
 revoke all on function fluxbase.begin_pending_entry(uuid, uuid, uuid, text, text, text) from public;
 grant execute on function fluxbase.begin_pending_entry(uuid, uuid, uuid, text, text, text) to fluxbase_server;
