@@ -146,6 +146,16 @@ func TestTrustedIssuerOfUsers(t *testing.T) {
 		t.Errorf("banned: %d %s", a.Status, a.Body)
 	}
 	s.Exec(t, `select auth.unban_user('ann@example.com')`)
+	gone := s.CreateUser(t, "gone@example.com")
+	claims["sub"] = gone
+	deleted := foreignToken(t, "users-an-existing-secret-Kz7wQ3xR9mT5vB2", claims)
+	if a := ask(deleted); a.Status != 200 || a.Text("user") != gone {
+		t.Errorf("before the user is deleted: %d %s", a.Status, a.Body)
+	}
+	s.Exec(t, `select auth.delete_user('gone@example.com')`)
+	if a := ask(deleted); a.Status != 401 {
+		t.Errorf("deleted: %d %s", a.Status, a.Body)
+	}
 	// Another server takes the word back; this one still reads the subject as a user, and the database does not.
 	s.Exec(t, `update auth.trusted_issuers set subject_is_user = false`)
 	if a := ask(bearer); a.Status != 401 {

@@ -23,7 +23,8 @@ begin
   elsif num_nonnulls(v_context ->> 2, v_context ->> 3, v_context ->> 4, v_context ->> 6, v_context ->> 9) > 0
      or v_context ->> 11 is null
      or v_context ->> 1 is not null and (not v_issuer.subject_is_user
-          or exists (select from auth.users u where u.id = (v_context ->> 1)::uuid and u.banned_until > now())) then
+          or not exists (select from auth.users u
+                         where u.id = (v_context ->> 1)::uuid and (u.banned_until is null or u.banned_until <= now()))) then
     raise exception using errcode = 'ZF401', message = 'session is not alive';
   end if;
   if pg_my_temp_schema() <> 0 then
