@@ -26,6 +26,10 @@ func TestPsqlCommand(t *testing.T) {
 		insert into auth.sessions (user_id, expires_at, ip) select id, now() + interval '1 day', '192.0.2.7' from auth.users;
 		set role fluxbase_owner; select audit.record('login', 'denied', id) from auth.users; reset role;
 		create table public.t (id bigint, user_id uuid); select auth.protect('public.t', 'owner');
+		-- What others made in public is not for the administrator to run.
+		create function public.spied(name, name) returns text language plpgsql as $$ begin raise 'spied'; end $$;
+		create operator public.|| (leftarg = name, rightarg = name, function = public.spied);
+		create function public.cardinality(integer[]) returns integer language plpgsql as $$ begin raise 'spied'; end $$;
 		insert into ratelimit.counters select id, 'ip:192.0.2.9', now(), 3, 1 from ratelimit.rules where name = 'login'`); err != nil {
 		t.Fatal(err)
 	}
