@@ -244,6 +244,7 @@ func TestIDTokens(t *testing.T) {
 		"of no time":                    {idp.sign(t, idp.claims("iat", nil)), "", false},
 		"not yet":                       {idp.sign(t, idp.claims("nbf", now.Add(time.Hour).Unix())), "", false},
 		"no subject":                    {idp.sign(t, idp.claims("sub", nil)), "", false},
+		"another's subject with a null": {idp.sign(t, idp.claims("sub", "a\x00nn")), "", false},
 		"key of somebody else":          {stranger.sign(t, idp.claims()), "", false},
 		"HMAC with the public key":      {with(jwt.SigningMethodHS256, publicKey), "", false},
 		"no signature":                  {with(jwt.SigningMethodNone, jwt.UnsafeAllowNoneSignatureType), "", false},
@@ -271,6 +272,7 @@ func TestIDTokens(t *testing.T) {
 		"of no address":  {idp.claims("email", nil), false},
 		"of a number":    {idp.claims("email", 5), false},
 		"null character": {idp.claims("email", "\x00"), false},
+		"null inside":    {idp.claims("email", "ann@example.com\x00"), false},
 	} {
 		who, err := p.VerifyIDToken(t.Context(), idp.sign(t, test.claims), "", "")
 		if err != nil || who.EmailVerified != test.verified {

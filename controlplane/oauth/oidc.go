@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/coreos/go-oidc/v3/oidc"
 	"golang.org/x/oauth2"
@@ -234,13 +235,13 @@ func equal(a, b string) bool { return subtle.ConstantTimeCompare([]byte(a), []by
 // claims are what a provider says of somebody.
 type claims map[string]any
 
-// text is a claim that is a text which PostgreSQL can store, else empty.
+// text is a claim that is a text which PostgreSQL can store, else empty: mended, it could be somebody else's.
 func (c claims) text(name string) string {
 	s, _ := c[name].(string)
-	if len(s) > maxText {
+	if len(s) > maxText || !utf8.ValidString(s) || strings.ContainsRune(s, 0) {
 		return ""
 	}
-	return strings.ReplaceAll(strings.ToValidUTF8(s, ""), "\x00", "")
+	return s
 }
 
 // truth is a claim that is true, also in the words of providers that write everything as texts.
