@@ -114,10 +114,11 @@ func TestEmailChange(t *testing.T) {
 	expect(t, m.put(t, a.Tokens(), map[string]string{"email": "y@example.com"}), 429, "over_email_send_rate_limit")
 }
 
-// Who had the session begins a change of the address; its owner sets a new password. That ends the change, also its renewal.
+// Who had the session begins a change of the address; its owner sets a new password, or throws everybody out in another way.
+// That ends the change, also its renewal.
 func TestPasswordsEndChangesOfTheAddress(t *testing.T) {
 	t.Parallel()
-	m := startMailed(t)
+	m := startMailed(t, sealKey)
 	id := m.CreateUser(t, ann)
 	m.Exec(t, `select auth.set_setting('email_change_requires_both', 'false')`)
 	key := "apikey: " + m.Value(t, `auth.create_api_key(p_kind => 'service', p_name => 'test')`)
@@ -126,6 +127,13 @@ func TestPasswordsEndChangesOfTheAddress(t *testing.T) {
 			expect(t, m.put(t, m.Login(t, ann), map[string]string{"password": "another good password"}), 200, "")
 		},
 		"psql": func() { m.Exec(t, `select auth.set_password($1, $2)`, ann, servertest.Password) },
+		"all sessions end": func() { m.Exec(t, `select auth.revoke_user($1)`, ann) },
+		"a second factor": func() {
+			k := m.Login(t, ann)
+			f := enroll(t, m.Server, k, "phone")
+			stepUp(t, m.Server, k, f)
+			m.Exec(t, `select auth.remove_mfa_factor($1, 'test')`, f.ID)
+		},
 		"an administrator": func() {
 			expect(t, m.Do(t, "PUT", "/auth/v1/admin/users/"+id, map[string]string{"password": servertest.Password}, key), 200, "")
 		},

@@ -196,6 +196,7 @@ begin
     update auth.sessions s set revoked_at = now(), revoked_reason = 'mfa_enrolled'
     where s.user_id = v_session.user_id and s.id <> v_session.id and s.revoked_at is null and s.aal = 'aal1';
     get diagnostics v_ended = row_count;
+    update auth.users u set email_change = null where u.id = v_session.user_id and u.email_change is not null;
     delete from auth.mfa_factors f where f.user_id = v_session.user_id and f.status = 'unverified';
   end if;
   perform audit.record(p_action => case when v_first then 'mfa.factor_verified' else 'mfa.verify' end,

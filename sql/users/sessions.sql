@@ -74,10 +74,11 @@ declare
   v_id uuid := auth.user_id_of(p_user => p_user);
   v_ended integer := auth.end_sessions(p_user_id => v_id, p_reason => coalesce(p_reason, 'admin'));
 begin
+  update auth.users u set email_change = null where u.id = v_id and u.email_change is not null; -- it may be a thief's wish
   perform audit.record(p_action => 'user.revoked', p_subject_id => v_id, p_details => jsonb_build_object(
     'sessions_ended', v_ended, 'reason', coalesce(p_reason, 'admin')));
   return v_ended;
 end $$;
 revoke all on function auth.revoke_user(text, text) from public;
 grant execute on function auth.revoke_user(text, text) to fluxbase_admin;
-comment on function auth.revoke_user(text, text) is 'Ends every session of a user, given by id or e-mail address; returns how many were alive.';
+comment on function auth.revoke_user(text, text) is 'Ends every session of a user, given by id or e-mail address, and a change of the address that waits; returns how many sessions were alive.';
