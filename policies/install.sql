@@ -8,6 +8,9 @@ begin
   end if;
 end $$;
 
+-- What somebody made in public must not be bound into functions and views of ours, however well it fits.
+set local search_path = pg_catalog, pg_temp;
+
 -- Row security is switched under ACCESS EXCLUSIVE: rather give up than stop every request behind a long reader.
 set local lock_timeout = '2s';
 

@@ -9,6 +9,9 @@ begin
   end if;
 end $$;
 
+-- What somebody made in public must not be bound into functions and views of ours, however well it fits.
+set local search_path = pg_catalog, pg_temp;
+
 -- Creating a trigger or replacing a view waits for whoever uses the table; nobody should wait behind it for long.
 set local lock_timeout = '5s';
 

@@ -21,6 +21,9 @@ type source struct {
 // plainContext is the file of package sql that its install.sql does not list.
 const plainContext = "context/plain.sql"
 
+// pinned is what a migration begins with: nothing that somebody made in public takes part in it. The packages say so themselves.
+const pinned = "set local search_path = pg_catalog, pg_temp;\n"
+
 func (s source) latest() int32 { return int32(len(s.migrations)) }
 
 func load(files fs.FS) (source, error) {
@@ -42,6 +45,11 @@ func load(files fs.FS) (source, error) {
 		return s, fmt.Errorf("load schema: %w", err)
 	}
 	s.migrations = m.Migrations
+	for _, m := range s.migrations {
+		if !outsideTx(m) {
+			m.UpSQL = pinned + m.UpSQL
+		}
+	}
 	for _, name := range Packages {
 		sub, err := fs.Sub(files, name)
 		if err != nil {
