@@ -202,7 +202,7 @@ func (s *Server) openAuth(ctx context.Context, version string) error {
 			return err
 		}
 	}
-	s.keys = &signingKeys{entries: s.gateway, ring: ring, secret: key, sealer: sealer, log: s.log, broken: map[uuid.UUID]bool{}}
+	s.keys = &signingKeys{entries: s.gateway, ring: ring, secret: key, sealer: sealer, log: s.log, broken: map[uuid.UUID]bool{}, wake: make(chan struct{}, 1)}
 	if err := s.keys.reload(ctx); err != nil {
 		return err
 	}

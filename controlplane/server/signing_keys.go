@@ -45,6 +45,8 @@ type signingKeys struct {
 	used    string // what the ring holds
 	read    time.Time
 	broken  map[uuid.UUID]bool // keys that this server cannot open, and has said so
+
+	wake chan struct{} // holds one word that the keys were read: what is known in advance may have come nearer
 }
 
 // signingKey is a key of the table. Its times are of this process's clock.
@@ -109,6 +111,10 @@ func (k *signingKeys) readKeys(ctx context.Context) error {
 	k.mu.Lock()
 	k.keys, k.read = keys, time.Now()
 	k.mu.Unlock()
+	select {
+	case k.wake <- struct{}{}:
+	default:
+	}
 	return k.apply()
 }
 
@@ -251,7 +257,12 @@ func (k *signingKeys) next() time.Duration {
 // follow keeps the ring current until ctx ends. What is known in advance happens on time, also without the database.
 func (k *signingKeys) follow(ctx context.Context) {
 	for ctx.Err() == nil {
-		pause(ctx, k.next())
+		select {
+		case <-time.After(k.next()):
+		case <-k.wake:
+		case <-ctx.Done():
+			return
+		}
 		if err := k.apply(); err != nil {
 			k.log.Error("signing keys", "error", err)
 		}
