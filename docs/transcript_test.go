@@ -49,6 +49,7 @@ var masks = []struct {
 	{regexp.MustCompile(`\bfb_[a-z]+_[\w-]+`), "<key>"},
 	{regexp.MustCompile(`"[\w-]{40,}"`), `"<token>"`},
 	{regexp.MustCompile(`\bversion +\d+( of \d+| would become \d+)?\b`), "version <number>"}, // of the schema; each migration changes it
+	{regexp.MustCompile(`"id":\d{4,}`), `"id":<number>`},                                     // pages share a database, and some insert many rows
 	{regexp.MustCompile(`-{3,}`), "---"},
 	{regexp.MustCompile(`[ \t]+`), " "},
 }

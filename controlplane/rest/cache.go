@@ -18,11 +18,12 @@ type Cache struct {
 
 	current atomic.Pointer[Catalog]
 
-	loading sync.Mutex // held while the database is read
-	mu      sync.Mutex // guards the rest
-	next    *flight    // a load that has not begun to read yet
-	miss    *flight    // the load that the last miss asked for
-	missed  time.Time  // when it did
+	loading sync.Mutex    // held while the database is read
+	mu      sync.Mutex    // guards the rest
+	next    *flight       // a load that has not begun to read yet
+	miss    *flight       // the load that the last miss asked for
+	spent   time.Time     // until when the loads of misses have had their share of the time
+	took    time.Duration // the last load
 }
 
 // flight is one load and everybody who waits for it.
@@ -35,8 +36,13 @@ type flight struct {
 const (
 	// loadTimeout bounds one load; it is not bound to the request that asked for it.
 	loadTimeout = 30 * time.Second
-	// missInterval is the least time between two loads that requests cause by naming what is not there.
+	// missInterval is the most, and missLeast the least time from one load to the next, of those that requests cause by
+	// naming what is not there. Between them it is missShare times what the last load took, so that no more than a twentieth
+	// of a connection goes into it. missBurst loads may come at once: somebody makes a table, mistypes its name, and tries again.
 	missInterval = 5 * time.Second
+	missLeast    = 100 * time.Millisecond
+	missShare    = 20
+	missBurst    = 3
 )
 
 // NewCache returns a cache that is empty until the first Reload. clock is time.Now outside of tests.
@@ -57,22 +63,36 @@ func (c *Cache) Reload(ctx context.Context) error {
 }
 
 // Refresh is for a request that named something seen does not have: it returns a catalog other than
-// seen when there is one, loading it at most once in missInterval for all requests together. It
+// seen when there is one, and loads it unless the loads for all requests together come too often. It
 // returns seen when nothing has changed.
 func (c *Cache) Refresh(ctx context.Context, seen *Catalog) *Catalog {
 	if now := c.current.Load(); now != seen {
 		return now
 	}
 	c.mu.Lock()
-	if now := c.clock(); c.miss == nil || now.Sub(c.missed) >= missInterval {
-		c.miss, c.missed = c.enqueue(), now
-	}
+	c.allow()
 	f := c.miss
 	c.mu.Unlock()
 	if f.wait(ctx) != nil {
 		return seen
 	}
 	return c.current.Load()
+}
+
+// allow begins a load for a miss, if it is time for one. Misses that come while it runs wait for it. Called with mu held.
+func (c *Cache) allow() {
+	if c.miss != nil && !c.miss.over() {
+		return
+	}
+	now, interval := c.clock(), min(missInterval, max(missLeast, missShare*c.took))
+	if c.miss != nil && c.spent.Sub(now) > (missBurst-1)*interval {
+		return
+	}
+	if c.spent.Before(now) {
+		c.spent = now
+	}
+	c.spent = c.spent.Add(interval)
+	c.miss = c.enqueue()
 }
 
 // enqueue returns the load that has not begun yet, and starts one when there is none. Called with mu held.
@@ -95,7 +115,11 @@ func (c *Cache) run(f *flight) {
 
 	ctx, cancel := context.WithTimeout(context.Background(), loadTimeout)
 	defer cancel()
+	began := c.clock()
 	catalog, err := c.load(ctx)
+	c.mu.Lock()
+	c.took = c.clock().Sub(began)
+	c.mu.Unlock()
 	if err != nil {
 		f.err = err
 		return
@@ -111,5 +135,15 @@ func (f *flight) wait(ctx context.Context) error {
 		return f.err
 	case <-ctx.Done():
 		return ctx.Err()
+	}
+}
+
+// over reports whether the load has ended.
+func (f *flight) over() bool {
+	select {
+	case <-f.done:
+		return true
+	default:
+		return false
 	}
 }
