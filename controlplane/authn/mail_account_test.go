@@ -126,7 +126,7 @@ func TestPasswordsEndChangesOfTheAddress(t *testing.T) {
 		"the user": func() {
 			expect(t, m.put(t, m.Login(t, ann), map[string]string{"password": "another good password"}), 200, "")
 		},
-		"psql": func() { m.Exec(t, `select auth.set_password($1, $2)`, ann, servertest.Password) },
+		"psql":             func() { m.Exec(t, `select auth.set_password($1, $2)`, ann, servertest.Password) },
 		"all sessions end": func() { m.Exec(t, `select auth.revoke_user($1)`, ann) },
 		"a second factor": func() {
 			k := m.Login(t, ann)
