@@ -59,8 +59,9 @@ type Limiter struct {
 	log      *slog.Logger
 	rules    atomic.Pointer[[]rateRule]
 
-	mu   sync.Mutex
-	lots map[lotKey]lot
+	mu     sync.Mutex
+	lots   map[lotKey]lot
+	asking map[lotKey]*question // lots that are on their way
 }
 
 type rateRule struct {
@@ -91,6 +92,13 @@ type lot struct {
 	exhausted bool // nothing is left, here and there
 }
 
+// question is one call of the counters for a lot. Requests that come meanwhile wait for it: each with a lot of its own would
+// take the rest of the limit for this server and leave it lying.
+type question struct {
+	done chan struct{}
+	err  error // valid after done
+}
+
 // maxLots bounds the memory: beyond it, what ended is forgotten, and then everything, which is asked again.
 const maxLots = 100_000
 
@@ -102,7 +110,7 @@ func NewLimiter(entries Entries, counters Counters, failure Failure, clock func(
 	if counters == nil {
 		counters = database{entries}
 	}
-	return &Limiter{entries: entries, counters: counters, failure: failure, clock: clock, log: log, lots: map[lotKey]lot{}}
+	return &Limiter{entries: entries, counters: counters, failure: failure, clock: clock, log: log, lots: map[lotKey]lot{}, asking: map[lotKey]*question{}}
 }
 
 // Reload reads the rules, and forgets who is refused: counters may have been reset. After an error the old ones hold.
@@ -154,23 +162,74 @@ func (l *Limiter) Check(ctx context.Context, method, path string, who gateway.Ca
 			met = append(met, meeting{r, lotKey{r.ID, subject}})
 		}
 	}
-	if refusal, ok := l.fromMemory(now, met, &d, &ask); ok {
-		return refusal, nil
+	for {
+		refusal, refused, wait := l.fromMemory(now, met, &d, &ask)
+		if refused {
+			return refusal, nil
+		}
+		if wait == nil {
+			break
+		}
+		select {
+		case <-wait.done:
+		case <-ctx.Done():
+			return Decision{}, ctx.Err()
+		}
+		if wait.err != nil {
+			return l.uncounted(met, wait.err)
+		}
+		now = l.clock()
 	}
 	if len(ask) == 0 {
 		return d, nil
 	}
+	d, err := l.ask(ctx, now, met, ask, d)
+	if err != nil {
+		return l.uncounted(met, err)
+	}
+	return d, nil
+}
+
+// ask asks the counters and decides. Whoever waits for the answer learns of an error, but not of the end of this request,
+// which is its own affair.
+func (l *Limiter) ask(ctx context.Context, now time.Time, met []meeting, ask []Asking, d Decision) (_ Decision, err error) {
+	defer func() {
+		if ctx.Err() != nil {
+			l.answered(ask, nil)
+			return
+		}
+		l.answered(ask, err)
+	}()
 	taken, err := l.counters.Take(ctx, ask)
 	if err != nil {
-		for _, m := range met {
-			if m.rule.enforced() && (l.failure == config.RefuseAll || m.rule.Durable && l.failure != config.PassAll) {
-				return Decision{}, err
-			}
-		}
-		l.log.Warn("rate limits were not counted", "error", err)
-		return d, nil
+		return d, err
 	}
 	return l.settle(now, met, taken, d), nil
+}
+
+// uncounted decides about a request whose counters could not be asked.
+func (l *Limiter) uncounted(met []meeting, err error) (Decision, error) {
+	for _, m := range met {
+		if m.rule.enforced() && (l.failure == config.RefuseAll || m.rule.Durable && l.failure != config.PassAll) {
+			return Decision{}, err
+		}
+	}
+	l.log.Warn("rate limits were not counted", "error", err)
+	return Decision{}, nil
+}
+
+// answered lets those go on who wait for the lots of ask.
+func (l *Limiter) answered(ask []Asking, err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, a := range ask {
+		key := lotKey{a.Rule, a.Subject}
+		if q := l.asking[key]; q != nil && !a.Durable {
+			q.err = err
+			close(q.done)
+			delete(l.asking, key)
+		}
+	}
 }
 
 // meeting is a rule that a request meets, with its counter.
@@ -179,29 +238,41 @@ type meeting struct {
 	key  lotKey
 }
 
-// fromMemory refuses what is known to be refused, gives out of the lots, and lists what must be asked.
-func (l *Limiter) fromMemory(now time.Time, met []meeting, d *Decision, ask *[]Asking) (refusal Decision, refused bool) {
+// fromMemory refuses what is known to be refused, gives out of the lots, and lists what must be asked; or it does nothing and
+// says what to wait for.
+func (l *Limiter) fromMemory(now time.Time, met []meeting, d *Decision, ask *[]Asking) (refusal Decision, refused bool, wait *question) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, m := range met {
 		if k, ok := l.lots[m.key]; ok && k.exhausted && now.Before(k.until) && m.rule.enforced() {
-			return Decision{Refused: true, Rule: m.rule.Name, Limit: m.rule.Limit, Reset: k.until.Sub(now)}, true
+			return Decision{Refused: true, Rule: m.rule.Name, Limit: m.rule.Limit, Reset: k.until.Sub(now)}, true, nil
 		}
 	}
 	for _, m := range met {
-		k, ok := l.lots[m.key]
+		if q := l.asking[m.key]; q != nil && !l.lots[m.key].serves(now) {
+			return Decision{}, false, q
+		}
+	}
+	for _, m := range met {
+		k := l.lots[m.key]
 		switch {
-		case ok && now.Before(k.until) && k.exhausted: // reported before
-		case ok && now.Before(k.until) && k.left > 0:
+		case !k.serves(now):
+			*ask = append(*ask, Asking{m.rule.ID, m.key.subject, m.rule.want(), m.rule.Limit, m.rule.WindowSeconds, m.rule.enforced(), m.rule.Durable})
+			if !m.rule.Durable {
+				l.asking[m.key] = &question{done: make(chan struct{})}
+			}
+		case k.exhausted: // reported before
+		default:
 			k.left--
 			l.lots[m.key] = k
 			d.nearest(m.rule.Limit, k.left+k.remaining, k.until.Sub(now))
-		default:
-			*ask = append(*ask, Asking{m.rule.ID, m.key.subject, m.rule.want(), m.rule.Limit, m.rule.WindowSeconds, m.rule.enforced(), m.rule.Durable})
 		}
 	}
-	return Decision{}, false
+	return Decision{}, false, nil
 }
+
+// serves tells whether the lot answers a request without a question.
+func (k lot) serves(now time.Time) bool { return now.Before(k.until) && (k.exhausted || k.left > 0) }
 
 // settle decides by what was granted and keeps the rest. Windows end by the clock from before the question, which is
 // never later than that of the database.

@@ -272,3 +272,57 @@ func TestHeadIsGet(t *testing.T) {
 		t.Errorf("%d of 3 refused", refused)
 	}
 }
+
+// slow holds up questions until it is told to go on.
+type slow struct {
+	*database
+	begun, next chan struct{}
+}
+
+func (s slow) Entry(ctx context.Context, caller gateway.Caller, sql string, args [][]byte) ([]byte, error) {
+	if strings.Contains(sql, "rate_limit(") {
+		s.begun <- struct{}{}
+		select {
+		case <-s.next:
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+	return s.database.Entry(ctx, caller, sql, args)
+}
+
+// Requests that come while a lot is on its way wait for it, whatever becomes of the request that asked.
+func TestOneQuestionAtATime(t *testing.T) {
+	t.Parallel()
+	d := &database{rules: `[{"id":1,"scope":"client","limit":1000,"window_seconds":60,"mode":"enforce"}]`, limits: map[int]int{1: 1000},
+		hits: map[string]int{}, window: 1, reset: 60_000}
+	s := slow{d, make(chan struct{}, 100), make(chan struct{}, 100)}
+	// The strictest answer to a failure: what another request's end does to these shows.
+	l := guard.NewLimiter(s, nil, config.RefuseAll, time.Now, slog.New(slog.DiscardHandler))
+	if err := l.Reload(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	first, cancel := context.WithCancel(t.Context())
+	firstEnded := make(chan error)
+	go func() { _, err := l.Check(first, "GET", "/x", someone); firstEnded <- err }()
+	<-s.begun
+	var others sync.WaitGroup
+	for range 40 {
+		others.Go(func() {
+			if decision, err := l.Check(t.Context(), "GET", "/x", someone); err != nil || decision.Refused {
+				t.Errorf("%+v %v", decision, err)
+			}
+		})
+	}
+	time.Sleep(50 * time.Millisecond)
+	cancel()
+	if err := <-firstEnded; !errors.Is(err, context.Canceled) {
+		t.Errorf("the first: %v", err)
+	}
+	<-s.begun // one of the others asks in its place
+	s.next <- struct{}{}
+	others.Wait()
+	if d.asked != 1 {
+		t.Errorf("asked %d times for a lot of 50 that serves 40", d.asked)
+	}
+}
