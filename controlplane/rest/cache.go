@@ -37,12 +37,12 @@ const (
 	// loadTimeout bounds one load; it is not bound to the request that asked for it.
 	loadTimeout = 30 * time.Second
 	// missInterval is the most, and missLeast the least time from one load to the next, of those that requests cause by
-	// naming what is not there. Between them it is missShare times what the last load took, so that no more than a twentieth
+	// naming what is not there. Between them it is missShare times what the last load took, so that no more than a tenth
 	// of a connection goes into it. missBurst loads may come at once: somebody makes a table, mistypes its name, and tries again.
 	missInterval = 5 * time.Second
 	missLeast    = 100 * time.Millisecond
-	missShare    = 20
-	missBurst    = 3
+	missShare    = 10
+	missBurst    = 5
 )
 
 // NewCache returns a cache that is empty until the first Reload. clock is time.Now outside of tests.
