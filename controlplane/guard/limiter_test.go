@@ -319,7 +319,11 @@ func TestOneQuestionAtATime(t *testing.T) {
 	if err := <-firstEnded; !errors.Is(err, context.Canceled) {
 		t.Errorf("the first: %v", err)
 	}
-	<-s.begun // one of the others asks in its place
+	select {
+	case <-s.begun: // one of the others asks in its place
+	case <-time.After(10 * time.Second):
+		t.Error("nobody asks in its place")
+	}
 	s.next <- struct{}{}
 	others.Wait()
 	if d.asked != 1 {
