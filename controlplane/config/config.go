@@ -226,7 +226,8 @@ const (
 // REST is what the data API exposes.
 type REST struct {
 	Schemas          []string
-	MaxRows          int64 // 0 = no limit
+	ExtraSearchPath  []string // searched behind the schema of a request, and not exposed
+	MaxRows          int64    // 0 = no limit
 	ErrorDetail      ErrorDetail
 	MaxBulkBytes     int64 // 0 = no bulk inserts
 	Compression      bool

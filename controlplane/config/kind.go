@@ -256,5 +256,27 @@ func schemas() kind[[]string] {
 	}
 }
 
+// searchPath is a list of schemas that may be empty.
+func searchPath() kind[[]string] {
+	return kind[[]string]{
+		shape: list,
+		name:  "list of schemas",
+		collect: func(items []string) ([]string, error) {
+			for i, item := range items {
+				switch {
+				case item == "" || len(item) > 63 || checkSecretText(item) != nil:
+					return nil, errors.New("must be a list of names of schemas, each of 1 to 63 bytes")
+				case item == "$user" || slices.Contains(closedSchemas, item) || strings.HasPrefix(item, "pg_"):
+					return nil, fmt.Errorf("names a schema that requests never search, or always (%s, $user and pg_*)", strings.Join(closedSchemas, ", "))
+				case slices.Contains(items[:i], item):
+					return nil, errors.New("names one schema twice")
+				}
+			}
+			return items, nil
+		},
+		show: func(value []string) string { return strings.Join(value, ",") },
+	}
+}
+
 // closedSchemas are the schemas that the data API never exposes, whatever the configuration says.
 var closedSchemas = []string{"auth", "audit", "ratelimit", "fluxbase", "information_schema"}

@@ -147,6 +147,8 @@ func restOptions() []option {
 	return []option{
 		entry("rest.schemas", schemas(), func(c *Config) *[]string { return &c.REST.Schemas }, "public",
 			"Schemas that the data API exposes; the first is the default one. `tenant_*` stands for those that `auth.create_tenant_schema()` made."),
+		entry("rest.extra_search_path", searchPath(), func(c *Config) *[]string { return &c.REST.ExtraSearchPath }, "public",
+			"Schemas that SQL is looked up in behind the one of the request: for operators, types and functions that are not exposed. Empty is none."),
 		entry("rest.max_rows", integer[int64](0, 1<<31-1), func(c *Config) *int64 { return &c.REST.MaxRows }, "1000",
 			"Most rows of one answer. 0 is no limit."),
 		entry("rest.error_detail", oneOf(FullDetail, MessageDetail, CodeDetail), func(c *Config) *ErrorDetail { return &c.REST.ErrorDetail }, "message",

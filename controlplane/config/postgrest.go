@@ -79,27 +79,20 @@ func (r *resolver) derivePostgREST() {
 		}
 	}
 	slices.Sort(names)
-	keys := map[string]bool{}
-	for _, o := range r.table {
-		keys[o.Key] = true
-	}
 	for _, name := range names {
 		variable, value := postgrestPrefix+name, r.variables[postgrestPrefix+name]
 		refuse := func(message, hint string) {
 			r.problems = append(r.problems, Problem{Source: printable(variable), Message: message, Hint: hint})
 		}
 		setting, isSetting := strings.CutPrefix(name, settingsPrefix)
-		switch key, known := postgrestNames[name]; {
-		case known && keys[key], name == "SERVER_HOST", slices.Contains(postgrestIssuer, name), slices.Contains(postgrestFree, name):
+		switch _, known := postgrestNames[name]; {
+		case known, name == "SERVER_HOST", slices.Contains(postgrestIssuer, name), slices.Contains(postgrestFree, name):
 		case isSetting:
 			r.config.warnings = append(r.config.warnings, fmt.Sprintf(
 				"%s is not read: run once, with its value, alter role %s set app.settings.%s = '...'", printable(variable), apiLogin, printable(strings.ToLower(setting))))
 		case name == "DB_ANON_ROLE" && value == "anon":
 		case name == "DB_ANON_ROLE":
 			refuse("must be anon: requests without a token run as the role anon", "give anon what it may do, for example: grant that_role to anon, when that role inherits")
-		case name == "DB_EXTRA_SEARCH_PATH" && (value == "public" || value == ""):
-		case known:
-			refuse("is not supported yet", "unset it, and see docs/trusted-issuers.md")
 		case name == "DB_PREPARED_STATEMENTS" && value == "false":
 			r.config.warnings = append(r.config.warnings, variable+" is not read: set "+variableOf("database.pooler")+"=transaction behind a pooler")
 		case name == "DB_PREPARED_STATEMENTS":

@@ -19,7 +19,7 @@ func TestPostgRESTEnvironment(t *testing.T) {
 	c := mustLoad(t, "", []string{
 		"FLUXBASE_AUTH_JWT_SECRET=" + goodSecret,
 		"PGRST_DB_URI=postgres://authenticator@db/app", "PGRST_DB_SCHEMAS=api, public", "PGRST_DB_ANON_ROLE=anon", "PGRST_DB_MAX_ROWS=50",
-		"PGRST_DB_EXTRA_SEARCH_PATH=public", "PGRST_DB_PRE_REQUEST=auth_pre.check", "PGRST_DB_TX_END=rollback-allow-override", "PGRST_DB_AGGREGATES_ENABLED=true", "PGRST_DB_PLAN_ENABLED=true",
+		"PGRST_DB_EXTRA_SEARCH_PATH=public, extensions", "PGRST_DB_PRE_REQUEST=auth_pre.check", "PGRST_DB_TX_END=rollback-allow-override", "PGRST_DB_AGGREGATES_ENABLED=true", "PGRST_DB_PLAN_ENABLED=true",
 		"PGRST_JWT_SECRET=" + postgrestSecret, "PGRST_JWT_AUD=api", "PGRST_JWT_ROLE_CLAIM_KEY=.app.role", "PGRST_OPENAPI_MODE=disabled",
 		"PGRST_SERVER_HOST=!4", "PGRST_SERVER_PORT=3001", "PGRST_APP_SETTINGS_REGION=eu", "PGRST_LOG_LEVEL=info",
 	})
@@ -30,6 +30,7 @@ func TestPostgRESTEnvironment(t *testing.T) {
 	checks := map[string]bool{
 		"url":        c.Database.URL.Reveal() == "postgres://authenticator@db/app" && strings.HasPrefix(c.Database.ServerURL.Reveal(), "postgres://fluxbase_server@"),
 		"schemas":    slices.Equal(c.REST.Schemas, []string{"api", "public"}),
+		"path":       slices.Equal(c.REST.ExtraSearchPath, []string{"public", "extensions"}),
 		"rows":       c.REST.MaxRows == 50,
 		"end":        c.REST.TxEnd == "rollback-allow-override",
 		"aggregates": c.REST.Aggregates,
@@ -95,7 +96,7 @@ func TestPostgRESTRefuses(t *testing.T) {
 		"PGRST_JWT_SECRET=@/nowhere":                            "PGRST_JWT_SECRET: names a file that can't be read",
 		"PGRST_JWT_SECRET=" + goodSecret:                        "same secret as auth.jwt_secret",
 		"PGRST_DB_SCHEMAS=auth":                                 "rest.schemas (PGRST_DB_SCHEMAS): names a schema that is never exposed",
-		"PGRST_DB_EXTRA_SEARCH_PATH=pg_catalog, auth, fluxbase": "PGRST_DB_EXTRA_SEARCH_PATH",
+		"PGRST_DB_EXTRA_SEARCH_PATH=pg_catalog, auth, fluxbase": "rest.extra_search_path (PGRST_DB_EXTRA_SEARCH_PATH): names a schema that requests never search",
 	} {
 		_, err := config.Load(write(t, ""), good(variable))
 		if strings.HasPrefix(variable, "PGRST_DB_URI") {

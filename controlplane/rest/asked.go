@@ -4,6 +4,7 @@ import (
 	_ "embed"
 	"encoding/json"
 	"net/http"
+	"strconv"
 	"strings"
 
 	"github.com/wayli-app/fluxbase/controlplane/gateway"
@@ -32,13 +33,17 @@ func newAsked(in *Input) asked {
 	return a
 }
 
-// tell returns the statement that tells SQL what was asked.
-func (a *asked) tell() *gateway.Statement {
-	return &gateway.Statement{
-		SQL: "select pg_catalog.set_config('request.method', $1, true), pg_catalog.set_config('request.path', $2, true)," +
-			" pg_catalog.set_config('request.headers', $3, true), pg_catalog.set_config('request.cookies', $4, true)",
-		Args: [][]byte{[]byte(a.method), []byte(a.path), a.headers(), a.cookies()},
+// tell returns the SQL that tells what was asked, and adds its arguments to the statement.
+func (a *asked) tell(s *gateway.Statement) string {
+	list := make([]string, 0, 4)
+	for _, one := range [...]struct {
+		name  string
+		value []byte
+	}{{"method", []byte(a.method)}, {"path", []byte(a.path)}, {"headers", a.headers()}, {"cookies", a.cookies()}} {
+		s.Args = append(s.Args, one.value)
+		list = append(list, "pg_catalog.set_config('request."+one.name+"', $"+strconv.Itoa(len(s.Args))+", true)")
 	}
+	return strings.Join(list, ", ")
 }
 
 // headers are the headers as an object of JSON, the names in lower case. What a caller proves its identity with is left

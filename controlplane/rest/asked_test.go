@@ -47,7 +47,7 @@ func TestAskedIsSeen(t *testing.T) {
 	f := setup(t)
 	seen := func() bool {
 		t.Helper()
-		c, err := Load(t.Context(), f.gateway, exposed)
+		c, err := Load(t.Context(), f.gateway, Schemas{Exposed: exposed})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -230,7 +230,7 @@ func (h *Handler) insertBulk(ctx context.Context, caller gateway.Caller, request
 		if err != nil {
 			return err
 		}
-		if before := h.before(plan.asked, &request.asked); before != nil {
+		if before := h.before(plan.path, plan.asked, &request.asked); before != nil {
 			if err := tx.Query(ctx, *before, nil); err != nil {
 				return err
 			}

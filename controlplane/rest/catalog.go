@@ -10,7 +10,8 @@ type Catalog struct {
 	// Schemas are the exposed schemas, the default first.
 	Schemas []string
 
-	tenants   map[string]bool // those of Schemas that are of a tenant
+	tenants   map[string]bool       // those of Schemas that are of a tenant
+	paths     map[string]searchPath // for each of Schemas
 	relations map[qualifiedName]*Relation
 	routines  map[qualifiedName][]*Routine
 	types     map[string]string // name as a client may write it -> SQL

@@ -1,4 +1,5 @@
--- The catalog of the data API as one JSON document.  $1 = exposed schemas (text[]).
+-- The catalog of the data API as one JSON document.  $1 = exposed schemas, $2 = schemas that are searched, too (text[]):
+-- of those, types and functions that take one row of an exposed relation.
 -- Reads only what every role may read; types are named by schema and name, so that the
 -- search path of the reading session does not matter.  It is written so that the planner's estimate
 -- stays low: above jit_above_cost a run takes a hundred times as long, all of it compilation.
@@ -8,6 +9,14 @@ with exposed as (
   where n.nspname = any ($1::pg_catalog.text[])
     and n.nspname not in ('auth', 'audit', 'ratelimit', 'fluxbase', 'information_schema')
     and not pg_catalog.starts_with(n.nspname::pg_catalog.text, 'pg_')
+),
+searched as (
+  select e.oid, e.nspname, true as exposed
+  from exposed e
+  union all
+  select n.oid, n.nspname, false
+  from pg_catalog.pg_namespace n
+  where n.nspname = any ($2::pg_catalog.text[]) and n.nspname <> all ($1::pg_catalog.text[])
 ),
 types as not materialized (
   select t.oid, t.typname, t.typtype, t.typrelid,
@@ -32,9 +41,11 @@ functions as (
          r.typtype as rettyptype, r.typrelid as rettyprelid,
          coalesce(p.proargmodes::pg_catalog.text[] && '{o,b,t}', false) as has_out
   from pg_catalog.pg_proc p
-  join exposed e on e.oid = p.pronamespace
+  join searched e on e.oid = p.pronamespace
   join types r on r.oid = p.prorettype
   where p.prokind = 'f'
+    and (e.exposed or p.pronargs = 1 and p.proargtypes[0] in (
+      select c.reltype from pg_catalog.pg_class c join relations l on l.oid = c.oid))
     -- of the pseudo-types only void and record can be returned to a client
     and (r.typtype <> 'p' or p.prorettype in ('pg_catalog.void'::pg_catalog.regtype, 'pg_catalog.record'::pg_catalog.regtype))
     and not p.proargtypes::pg_catalog.oid[] && array (select t.oid from pg_catalog.pg_type t where t.typtype = 'p')
@@ -173,10 +184,11 @@ select pg_catalog.json_build_object(
     -- what a column may be cast to; the reg* types are left out because their output names other objects
     select pg_catalog.json_agg(pg_catalog.json_build_object(
       'name', t.typname, 'display', pg_catalog.format_type(t.oid, -1), 'sql', t.sql)
-      order by (t.nspname = 'pg_catalog') desc, t.nspname, t.typname)
+      order by (t.nspname = 'pg_catalog') desc, coalesce(e.exposed, false) desc, t.nspname, t.typname)
     from types t
+    left join searched e on e.nspname = t.nspname
     where t.typtype in ('b', 'd', 'e', 'r', 'm')
       and not pg_catalog.starts_with(t.typname::pg_catalog.text, 'reg')
       and not pg_catalog.starts_with(t.typname::pg_catalog.text, '_reg')
-      and (t.nspname = 'pg_catalog' or t.nspname in (select e.nspname from exposed e)))
+      and (t.nspname = 'pg_catalog' or e.nspname is not null))
   )::pg_catalog.text

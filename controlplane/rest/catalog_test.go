@@ -14,7 +14,7 @@ func TestCatalogDocument(t *testing.T) {
 	t.Parallel()
 	f := setup(t)
 	var text string
-	if err := f.super.QueryRow(t.Context(), catalogSQL, exposed).Scan(&text); err != nil {
+	if err := f.super.QueryRow(t.Context(), catalogSQL, exposed, []string{}).Scan(&text); err != nil {
 		t.Fatal(err)
 	}
 	var all map[string]json.RawMessage
@@ -96,11 +96,14 @@ func TestCatalogHidesWhatIsNotExposed(t *testing.T) {
 		}
 	}
 	for _, schemas := range [][]string{nil, {"auth"}, {"public", "pg_catalog"}, {"information_schema"}, {"fluxbase"}, {"audit"}, {"ratelimit"}, {"pg_temp"}, {""}} {
-		if _, err := NewCatalog(schemas, []byte("{}")); err == nil {
+		if _, err := NewCatalog(Schemas{Exposed: schemas}, []byte("{}")); err == nil {
 			t.Errorf("schemas %q were accepted", schemas)
 		}
-		if _, err := Load(t.Context(), f.gateway, schemas); err == nil {
+		if _, err := Load(t.Context(), f.gateway, Schemas{Exposed: schemas}); err == nil {
 			t.Errorf("schemas %q were loaded", schemas)
+		}
+		if _, err := NewCatalog(Schemas{Exposed: exposed, Extra: schemas}, []byte("{}")); (err == nil) != (schemas == nil) {
+			t.Errorf("schemas %q are searched", schemas)
 		}
 	}
 }

@@ -9,7 +9,7 @@ func TestDynamicSQL(t *testing.T) {
 	f := setup(t)
 	volatile := func() bool {
 		t.Helper()
-		c, err := Load(t.Context(), f.gateway, exposed)
+		c, err := Load(t.Context(), f.gateway, Schemas{Exposed: exposed})
 		if err != nil {
 			t.Fatal(err)
 		}

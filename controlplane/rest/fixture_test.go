@@ -68,7 +68,7 @@ func compareGolden(t *testing.T, name string, text []byte) {
 // goldenCatalog is the catalog of schema.sql as TestCatalogDocument keeps it, for tests without a database.
 func goldenCatalog(t testing.TB) *Catalog {
 	t.Helper()
-	c, err := NewCatalog(exposed, readGolden(t, "catalog.json"))
+	c, err := NewCatalog(Schemas{Exposed: exposed}, readGolden(t, "catalog.json"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -119,7 +119,7 @@ func setup(t testing.TB) *fixture {
 			t.Error(err)
 		}
 	})
-	cache := NewCache(func(ctx context.Context) (*Catalog, error) { return Load(ctx, f.gateway, exposed) }, time.Now)
+	cache := NewCache(func(ctx context.Context) (*Catalog, error) { return Load(ctx, f.gateway, Schemas{Exposed: exposed}) }, time.Now)
 	if err := cache.Reload(t.Context()); err != nil {
 		t.Fatal(err)
 	}

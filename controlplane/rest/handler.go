@@ -182,7 +182,7 @@ func (h *Handler) try(ctx context.Context, caller gateway.Caller, catalog *Catal
 		return nil, refusal
 	}
 	options := gateway.QueryOptions{ReadOnly: plan.ReadOnly(), Volatile: plan.Volatile(), Rollback: request.Rollback, MaxCost: request.MaxCost}
-	options.Before = h.before(plan.asked, &request.asked)
+	options.Before = h.before(plan.path, plan.asked, &request.asked)
 	err := h.Gateway.Query(ctx, caller, plan.Statement(), options, a.taker(plan))
 	return plan, h.hide(ctx, caller, plan, plan.violation(err))
 }

@@ -24,33 +24,25 @@ var catalogSQL string
 //go:embed dynamicsql.sql
 var dynamicSQL string
 
-// hiddenSchemas are never exposed, whatever the configuration says.
+// hiddenSchemas are never exposed or searched, whatever the configuration says.
 var hiddenSchemas = []string{"auth", "audit", "ratelimit", "fluxbase", "information_schema"}
 
-// CheckSchemas reports why a list of schemas cannot be exposed: it is empty, or names a schema of
-// ours or of PostgreSQL.
-func CheckSchemas(schemas []string) error {
-	if len(schemas) == 0 {
-		return errors.New("rest: no schema to expose")
-	}
-	for _, s := range schemas {
-		if s == "" || strings.HasPrefix(s, "pg_") || slices.Contains(hiddenSchemas, s) {
-			return fmt.Errorf("rest: schema %q cannot be exposed", s)
-		}
-	}
-	return nil
+// Schemas says what a catalog is of.
+type Schemas struct {
+	Exposed []string // the first is the default
+	Extra   []string // searched behind the schema of a request, and not exposed
+	Tenants []string // exposed, too, and known to nobody but their members
 }
 
 // Load reads the catalog of the exposed schemas through the gateway, with the rights of anon: the
-// system catalogs that it reads are readable by everybody. Schemas of tenants are exposed beside the others, and known
-// to nobody but their members.
-func Load(ctx context.Context, g Gateway, schemas []string, tenants ...string) (*Catalog, error) {
-	if err := CheckSchemas(schemas); err != nil {
+// system catalogs that it reads are readable by everybody.
+func Load(ctx context.Context, g Gateway, schemas Schemas) (*Catalog, error) {
+	if err := schemas.check(); err != nil {
 		return nil, err
 	}
-	schemas = append(slices.Clone(schemas), tenants...)
 	var catalog *Catalog
-	statement := gateway.Statement{SQL: catalogSQL, Args: [][]byte{appendArray(nil, schemas)}}
+	list := appendArray(nil, schemas.listed())
+	statement := gateway.Statement{SQL: catalogSQL, Args: [][]byte{list, appendArray(nil, schemas.Extra)}}
 	err := g.Query(ctx, gateway.Caller{Role: "anon"}, statement, gateway.QueryOptions{ReadOnly: true},
 		func(row [][]byte) (err error) {
 			catalog, err = NewCatalog(schemas, row[0])
@@ -62,10 +54,7 @@ func Load(ctx context.Context, g Gateway, schemas []string, tenants ...string) (
 	if catalog == nil {
 		return nil, errors.New("load the catalog: no row")
 	}
-	catalog.tenants = make(map[string]bool, len(tenants))
-	for _, name := range tenants {
-		catalog.tenants[name] = true
-	}
+	statement.Args = statement.Args[:1]
 	for _, part := range []struct {
 		sql  string
 		read func([]byte) error
@@ -87,6 +76,23 @@ func Load(ctx context.Context, g Gateway, schemas []string, tenants ...string) (
 		}
 	}
 	return catalog, nil
+}
+
+// listed are all schemas that are exposed.
+func (s *Schemas) listed() []string { return append(slices.Clone(s.Exposed), s.Tenants...) }
+
+// check refuses to expose nothing, and schemas that are ours or PostgreSQL's. As for the search path, PostgreSQL's own schema
+// comes first and pg_temp last because neither is named.
+func (s *Schemas) check() error {
+	if len(s.Exposed) == 0 {
+		return errors.New("rest: no schema to expose")
+	}
+	for _, name := range append(s.listed(), s.Extra...) {
+		if name == "" || name == "$user" || strings.HasPrefix(name, "pg_") || slices.Contains(hiddenSchemas, name) {
+			return fmt.Errorf("rest: schema %q can be neither exposed nor searched", name)
+		}
+	}
+	return nil
 }
 
 // catalogDocument is what catalog.sql returns.
@@ -151,10 +157,11 @@ type columnDocument struct {
 }
 
 // NewCatalog builds a catalog from the document that catalog.sql returns.
-func NewCatalog(schemas []string, document []byte) (*Catalog, error) {
-	if err := CheckSchemas(schemas); err != nil {
+func NewCatalog(schemas Schemas, document []byte) (*Catalog, error) {
+	if err := schemas.check(); err != nil {
 		return nil, err
 	}
+	listed := schemas.listed()
 	var doc catalogDocument
 	if err := json.Unmarshal(document, &doc); err != nil {
 		return nil, fmt.Errorf("rest: catalog document: %w", err)
@@ -162,10 +169,15 @@ func NewCatalog(schemas []string, document []byte) (*Catalog, error) {
 	sum := sha256.Sum256(document)
 	c := &Catalog{
 		Version:   hex.EncodeToString(sum[:]),
-		Schemas:   slices.Clone(schemas),
+		Schemas:   listed,
+		tenants:   make(map[string]bool, len(schemas.Tenants)),
+		paths:     searchPaths(listed, schemas.Extra),
 		relations: make(map[qualifiedName]*Relation, len(doc.Relations)),
 		routines:  make(map[qualifiedName][]*Routine, len(doc.Functions)),
 		types:     make(map[string]string, 2*len(doc.Types)),
+	}
+	for _, name := range schemas.Tenants {
+		c.tenants[name] = true
 	}
 	represent := domains(doc.Representations)
 	for _, d := range doc.Relations {
@@ -188,6 +200,9 @@ func NewCatalog(schemas []string, document []byte) (*Catalog, error) {
 		r.index = indexColumns(r.Columns)
 		r.relation = c.named(d.Relation)
 		c.compute(r, represent)
+		if !slices.Contains(listed, d.Schema) {
+			continue // it is called for a row alone
+		}
 		name := qualifiedName{d.Schema, d.Name}
 		c.routines[name] = append(c.routines[name], r)
 	}

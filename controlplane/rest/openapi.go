@@ -90,7 +90,7 @@ func (h *Handler) describe(ctx context.Context, caller gateway.Caller, method st
 	}
 	d := description{catalog: catalog, schema: schema, base: base}
 	statement := gateway.Statement{SQL: openAPISQL, Args: [][]byte{[]byte(schema), strconv.AppendBool(nil, h.OpenAPI != OpenAPIIgnore)}}
-	err = h.Gateway.Query(ctx, caller, statement, gateway.QueryOptions{ReadOnly: true, Volatile: catalog.dynamicSQL, Before: h.before(catalog.asked, &asked{method, "/", header})},
+	err = h.Gateway.Query(ctx, caller, statement, gateway.QueryOptions{ReadOnly: true, Volatile: catalog.dynamicSQL, Before: h.before(catalog.paths[schema].setting, catalog.asked, &asked{method, "/", header})},
 		func(row [][]byte) error { return json.Unmarshal(row[0], &d.usable) })
 	if err != nil {
 		return nil, "", err

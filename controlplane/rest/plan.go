@@ -20,8 +20,9 @@ type Plan struct {
 	parts    []part    // of the payload
 	conflict []*Column // of an insert that may meet rows that are there: the columns in which they conflict
 
-	volatile bool // may run SQL that application code makes up
-	asked    bool // may run SQL that looks at the HTTP request
+	volatile bool   // may run SQL that application code makes up
+	asked    bool   // may run SQL that looks at the HTTP request
+	path     string // the search path; empty is the login's
 }
 
 // node is what a plan reads of one relation or function result.
@@ -116,11 +117,12 @@ func (c *Catalog) Plan(r *Request) (*Plan, *Error) {
 		}
 		p.prefer.Timezone = ""
 	}
-	p.volatile, p.asked = c.dynamicSQL, c.asked
+	path := c.paths[schema]
+	p.volatile, p.asked, p.path = c.dynamicSQL, c.asked, path.setting
 	if len(c.Schemas) > 1 {
 		p.profile = schema
 	}
-	resolver := resolver{catalog: c, schema: schema, maxRows: r.MaxRows, writes: r.Action != Read && r.Action != Call}
+	resolver := resolver{catalog: c, schema: schema, computing: path.schemas, maxRows: r.MaxRows, writes: r.Action != Read && r.Action != Call}
 	scope := scope{resolver: &resolver, root: true, name: r.Name}
 	if r.Action == Call {
 		if err := c.call(p, schema, r); err != nil {

@@ -5,7 +5,7 @@ func (s *scope) embed(n *node, request *Embed) (*embed, *Error) {
 	if s.relation == nil {
 		return nil, errRelationship(s.schema, s.name, request.Name, request.Hint)
 	}
-	rel, err := s.relation.relationship(s.schema, request.Name, request.Hint)
+	rel, err := s.relation.relationship(s.computing, request.Name, request.Hint)
 	if err != nil {
 		return nil, err
 	}

@@ -4,9 +4,11 @@ package rest
 type resolver struct {
 	catalog *Catalog
 	schema  string
-	maxRows int64
-	writes  bool // the filters of the root say what is written
-	embeds  int  // met so far
+	// computing are the schemas whose functions make columns and relationships, the first goes before the others.
+	computing []string
+	maxRows   int64
+	writes    bool // the filters of the root say what is written
+	embeds    int  // met so far
 }
 
 // scope resolves the names in what is asked of one relation or function result.
@@ -45,9 +47,11 @@ func (s *scope) place(f Field) (place, *Error) {
 	if i, ok := s.index[f.Column]; ok {
 		return place{&s.columns[i], f.Path}, nil
 	}
-	if s.relation != nil {
-		if c := s.relation.computed[qualifiedName{s.schema, f.Column}]; c != nil {
-			return place{c, f.Path}, nil
+	if s.relation != nil && s.relation.computed != nil {
+		for _, schema := range s.computing {
+			if c := s.relation.computed[qualifiedName{schema, f.Column}]; c != nil {
+				return place{c, f.Path}, nil
+			}
 		}
 	}
 	return place{}, errColumn(s.name, f.Column)

@@ -35,21 +35,24 @@ func PreRequest(ctx context.Context, g Gateway, name string) (sql string, err er
 	return sql, nil
 }
 
-// before returns the statement that runs before the statement of a request, nil for none: it tells SQL what was asked, if
-// some looks at it, and calls the function of the setting.
-func (h *Handler) before(looks bool, a *asked) *gateway.Statement {
-	if !looks && h.PreRequest == "" {
+// before returns the statement that runs before the statement of a request, nil for none: it sets the search path,
+// tells SQL what was asked, if some looks at it, and calls the function of the setting, in this order.
+func (h *Handler) before(path string, looks bool, a *asked) *gateway.Statement {
+	if path == "" && !looks && h.PreRequest == "" {
 		return nil
 	}
-	statement := &gateway.Statement{SQL: "select "}
+	var s gateway.Statement
+	parts := make([]string, 0, 3)
+	if path != "" {
+		s.Args = append(s.Args, []byte(path))
+		parts = append(parts, "pg_catalog.set_config('search_path', $1, true)")
+	}
 	if looks {
-		statement = a.tell()
+		parts = append(parts, a.tell(&s))
 	}
 	if h.PreRequest != "" {
-		if looks {
-			statement.SQL += ", " // evaluated in this order
-		}
-		statement.SQL += h.PreRequest + "()"
+		parts = append(parts, h.PreRequest+"()")
 	}
-	return statement
+	s.SQL = "select " + strings.Join(parts, ", ")
+	return &s
 }

@@ -173,12 +173,17 @@ func (r *relationship) means(name, hint string) bool {
 	}
 }
 
-// relationship finds what an embed means, among relations of one schema. What a function makes replaces what is
-// detected; a hint names a foreign key, which a function does not have.
-func (r *Relation) relationship(schema, name, hint string) (*relationship, *Error) {
-	if rel := r.functions[qualifiedName{schema, name}]; rel != nil && hint == "" {
-		return rel, nil
+// relationship finds what an embed means, among relations of the first of the schemas. What a function of any of them makes
+// replaces what is detected; a hint names a foreign key, which a function does not have.
+func (r *Relation) relationship(schemas []string, name, hint string) (*relationship, *Error) {
+	if r.functions != nil && hint == "" {
+		for _, schema := range schemas {
+			if rel := r.functions[qualifiedName{schema, name}]; rel != nil {
+				return rel, nil
+			}
+		}
 	}
+	schema := schemas[0]
 	var fitting []*relationship
 	for _, rel := range r.relationships {
 		if rel.target.Schema == schema && rel.means(name, hint) {

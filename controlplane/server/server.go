@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -288,11 +289,16 @@ func (s *Server) openProviders() (*oauth.Providers, *redirect.List, error) {
 
 func (s *Server) openData(ctx context.Context) (err error) {
 	r := s.config.REST
-	s.catalog = rest.NewCache(func(ctx context.Context) (*rest.Catalog, error) {
-		return s.loadCatalog(ctx, r.Schemas)
-	}, s.clock)
+	s.catalog = rest.NewCache(s.loadCatalog, s.clock)
 	if err := s.catalog.Reload(ctx); err != nil {
 		return err
+	}
+	open, err := rest.OpenSchemas(ctx, s.gateway, append(slices.Clone(r.Schemas), r.ExtraSearchPath...))
+	if err != nil {
+		return err
+	}
+	for _, evidence := range open {
+		s.log.Warn("requests may put functions and operators in the way of others: see auth.check()", "evidence", evidence)
 	}
 	preRequest := ""
 	if r.PreRequest != "" {

@@ -15,19 +15,19 @@ const tenantSchemas = "tenant_*"
 const sqlTenantSchemas = `select fluxbase.tenant_schemas()`
 
 // loadCatalog reads the catalog of the exposed schemas, with those of tenants when they are asked for.
-func (s *Server) loadCatalog(ctx context.Context, schemas []string) (*rest.Catalog, error) {
-	if !slices.Contains(schemas, tenantSchemas) {
+func (s *Server) loadCatalog(ctx context.Context) (*rest.Catalog, error) {
+	schemas := rest.Schemas{Exposed: s.config.REST.Schemas, Extra: s.config.REST.ExtraSearchPath}
+	if !slices.Contains(schemas.Exposed, tenantSchemas) {
 		return rest.Load(ctx, s.gateway, schemas)
 	}
 	text, err := s.gateway.Entry(ctx, own, sqlTenantSchemas, nil)
 	if err != nil {
 		return nil, fmt.Errorf("read the schemas of tenants: %w", err)
 	}
-	var tenants []string
-	if err := json.Unmarshal(text, &tenants); err != nil {
+	if err := json.Unmarshal(text, &schemas.Tenants); err != nil {
 		return nil, fmt.Errorf("read the schemas of tenants: %w", err)
 	}
-	named := slices.DeleteFunc(slices.Clone(schemas), func(name string) bool { return name == tenantSchemas })
-	tenants = slices.DeleteFunc(tenants, func(name string) bool { return slices.Contains(named, name) })
-	return rest.Load(ctx, s.gateway, named, tenants...)
+	schemas.Exposed = slices.DeleteFunc(slices.Clone(schemas.Exposed), func(name string) bool { return name == tenantSchemas })
+	schemas.Tenants = slices.DeleteFunc(schemas.Tenants, func(name string) bool { return slices.Contains(schemas.Exposed, name) })
+	return rest.Load(ctx, s.gateway, schemas)
 }
