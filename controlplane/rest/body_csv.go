@@ -61,9 +61,8 @@ func appendValue(out []byte, value string) []byte {
 	return appendString(out, value)
 }
 
-// formToJSON turns a form into an object of strings.
-func formToJSON(body []byte) ([]byte, *Error) {
-	out := append(make([]byte, 0, 2*len(body)+2), '{')
+// formFields reads a form. A name may stand in it several times.
+func formFields(body []byte) (fields []NamedValue, _ *Error) {
 	for rest := string(body); rest != ""; {
 		var field string
 		field, rest, _ = strings.Cut(rest, "&")
@@ -79,10 +78,23 @@ func formToJSON(body []byte) ([]byte, *Error) {
 		if err != nil {
 			return nil, errBody("Forms are UTF-8 without NUL", "")
 		}
-		if len(out) > 1 {
+		fields = append(fields, NamedValue{Name: name, Value: value})
+	}
+	return fields, nil
+}
+
+// formToJSON turns a form into an object of strings.
+func formToJSON(body []byte) ([]byte, *Error) {
+	fields, err := formFields(body)
+	if err != nil {
+		return nil, err
+	}
+	out := append(make([]byte, 0, 2*len(body)+2), '{')
+	for i, f := range fields {
+		if i > 0 {
 			out = append(out, ',')
 		}
-		out = appendString(appendKey(out, name), value)
+		out = appendString(appendKey(out, f.Name), f.Value)
 	}
 	return append(out, '}'), nil
 }

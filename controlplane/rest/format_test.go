@@ -1,6 +1,7 @@
 package rest
 
 import (
+	"strconv"
 	"strings"
 	"testing"
 )
@@ -70,6 +71,11 @@ func TestBodies(t *testing.T) {
 		{"POST", "/projects", "id,name\n1,\xff\n", as("text/csv"), 400, `{"code":"PGRST102","message":"Empty or invalid json","details":null,"hint":null}`, ""},
 		{"POST", "/projects", "id=20&name=a+b%26%C3%BC", as("application/x-www-form-urlencoded"), 201, `[{"id":20,"name":"a b&ü"}]`, "*/*"},
 		{"POST", "/rpc/add", "a=1&b=5", as("application/x-www-form-urlencoded"), 200, `6`, "0-0/*"},
+		{"POST", "/rpc/sum_all", "v=1&v=2&v=3", as("application/x-www-form-urlencoded"), 200, `6`, "0-0/*"},
+		{"POST", "/rpc/add", "a=1&a=4&b=5", as("application/x-www-form-urlencoded"), 200, `9`, "0-0/*"},
+		{"POST", "/rpc/add?columns=a", "a=1&b=5", as("application/x-www-form-urlencoded"), 200, `11`, "0-0/*"},
+		{"POST", "/rpc/add", manyFields(300_000), as("application/x-www-form-urlencoded"), 404, `{"code":"PGRST202"`, ""},
+		{"POST", "/rpc/add", "a=%00", as("application/x-www-form-urlencoded"), 400, `{"code":"PGRST102","message":"Forms are UTF-8 without NUL"`, ""},
 		{"POST", "/rpc/take_json", `[1, {"a" : "ü"}]`, nil, 200, `[1,{"a":"ü"}]`, "0-0/*"},
 		{"POST", "/rpc/take_json", `{"a":1.50}`, nil, 200, `{"a":1.50}`, "0-0/*"},
 		{"POST", "/rpc/take_json", `null`, nil, 200, `null`, "0-0/*"},
@@ -83,6 +89,15 @@ func TestBodies(t *testing.T) {
 				w.Code, w.Header().Get("Content-Range"), w.Body, c.status, c.contentRange, c.want)
 		}
 	}
+}
+
+// manyFields is a form with more names than a function has arguments.
+func manyFields(n int) string {
+	var b strings.Builder
+	for i := 0; b.Len() < n; i++ {
+		b.WriteString("x" + strconv.Itoa(i) + "=&")
+	}
+	return b.String()
 }
 
 // TestFormats asks for answers other than an array.

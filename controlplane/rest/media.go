@@ -39,6 +39,7 @@ const (
 	mediaXML    = "text/xml"
 	mediaGeo    = "application/geo+json"
 	mediaAny    = "*/*"
+	mediaForm   = "application/x-www-form-urlencoded" // of bodies alone
 
 	// PostgREST's, for one object, and for an array where it has a parameter.
 	mediaObject = "application/vnd.pgrst.object+json"

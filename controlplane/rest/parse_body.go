@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/hex"
 	"net/http"
+	"slices"
 	"strings"
 	"unicode/utf8"
 )
@@ -26,10 +27,14 @@ func (r *Request) body(contentType string, body []byte, l *Limits) *Error {
 		if body, err = csvToJSON(body); err == nil {
 			r.Payload, err = r.jsonBody(body, l)
 		}
-	case kind == "application/x-www-form-urlencoded":
+	case kind == mediaForm && r.Action == Call:
+		r.Arguments, err = formFields(body)
+		if r.Columns != nil {
+			r.Arguments = slices.DeleteFunc(r.Arguments, func(a NamedValue) bool { return !slices.Contains(r.Columns, a.Name) })
+		}
+	case kind == mediaForm:
 		if body, err = formToJSON(body); err == nil {
 			r.Payload, err = r.jsonBody(body, l)
-			r.Payload.Raw = nil // it is no JSON that a function could take
 		}
 	case r.Action == Call:
 		r.Payload, err = rawBody(kind, contentType, body)

@@ -8,7 +8,7 @@ import (
 // call chooses the function of a call and binds its arguments.
 func (c *Catalog) call(p *Plan, schema string, r *Request) *Error {
 	names := r.Payload.keys()
-	if r.Get {
+	if r.Payload.Kind == BodyNamed {
 		names = argumentNames(r.Arguments)
 	}
 	var fitting []*Routine
@@ -17,7 +17,7 @@ func (c *Catalog) call(p *Plan, schema string, r *Request) *Error {
 			fitting = append(fitting, f)
 		}
 	}
-	named := r.Get || r.Payload.Kind == BodyJSON && !r.Payload.isDocument()
+	named := r.Payload.Kind == BodyNamed || r.Payload.Kind == BodyJSON && !r.Payload.isDocument()
 	if !named || len(fitting) == 0 {
 		fitting = c.taking(schema, r)
 		p.whole = len(fitting) > 0
@@ -66,19 +66,20 @@ func (c *Catalog) call(p *Plan, schema string, r *Request) *Error {
 	if f.Returns != Composite && (r.Where != nil || r.Order != nil || r.Select != nil) {
 		return errUnsupported("select, order or a filter on a function that does not return rows")
 	}
-	if !f.Set && (r.Limit != nil || r.Offset != 0) {
-		return errUnsupported("limit or offset on a function that returns one value")
-	}
 	if !f.Set && r.Prefer.MaxAffected != nil {
 		return errMaxAffectedCall()
 	}
 	return nil
 }
 
-// argumentNames returns the distinct names of arguments in the order of the query.
+// maxArguments is the greatest number of arguments that PostgreSQL lets a function have.
+const maxArguments = 100
+
+// argumentNames returns the distinct names of arguments in their order. Of more than a function can have, it returns
+// one too many.
 func argumentNames(arguments []NamedValue) (names []string) {
 	for _, a := range arguments {
-		if !slices.Contains(names, a.Name) {
+		if len(names) <= maxArguments && !slices.Contains(names, a.Name) {
 			names = append(names, a.Name)
 		}
 	}

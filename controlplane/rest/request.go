@@ -35,7 +35,7 @@ type Request struct {
 	Query         // what is asked of the target
 	MaxRows int64 // most rows of an answer to a read or call; 0 is no limit
 
-	Arguments []NamedValue // of a function called by GET, in the order of the query
+	Arguments []NamedValue // of a function called by GET or with a form, in their order
 	Columns   []string     // columns=: the keys of the payload that count; nil means all
 	Conflict  []string     // on_conflict=: the columns in which rows conflict; nil means the primary key
 	Payload   Payload      // of POST, PATCH and PUT
@@ -201,7 +201,7 @@ type OrderTerm struct {
 	Nulls      Nulls
 }
 
-// NamedValue is one argument of a function called by GET.
+// NamedValue is one argument of a function, as a text.
 type NamedValue struct {
 	Name  string
 	Value string
@@ -225,7 +225,7 @@ type BodyKind uint8
 
 // The kinds of bodies.
 const (
-	BodyNamed BodyKind = iota // objects only
+	BodyNamed BodyKind = iota // objects only; of a call, none: the arguments are texts
 	BodyJSON                  // also any JSON document
 	BodyText
 	BodyBinary // Raw is bytea's hexadecimal form

@@ -5,6 +5,14 @@ import "testing"
 func TestCall(t *testing.T) {
 	t.Parallel()
 	f := setup(t)
+	f.exec(t, `
+		create function public.untyped() returns record language sql stable as $$ select 1 as id, 'one'::text as name $$;
+		create function public.untyped_rows() returns setof record language sql stable as $$ select id, name from public.projects order by id $$;
+		create function public.in_out(inout a integer, inout b text default 'b') language sql immutable as $$ select a + 1, b || '!' $$;
+		create function public.take_xml(xml) returns xml language sql immutable as 'select $1'`)
+	if err := f.Cache.Reload(t.Context()); err != nil {
+		t.Fatal(err)
+	}
 	const nl = ", \n "
 	for _, c := range []exchange{
 		{"GET", "/rpc/add?a=1&b=2", "", nil, 200, "3", "0-0/*"},
@@ -27,6 +35,19 @@ func TestCall(t *testing.T) {
 		{"GET", "/rpc/outs?a=1", "", nil, 200, `{"b":2,"c":"c"}`, "0-0/*"},
 		{"POST", "/rpc/one_out", `{"a":1}`, nil, 200, `{"only":2}`, "0-0/*"},
 		{"POST", "/rpc/one_out?select=x:only", `{"a":1}`, nil, 200, `{"x":2}`, "0-0/*"},
+		{"GET", "/rpc/untyped", "", nil, 200, `{"id":1,"name":"one"}`, "0-0/*"},
+		{"GET", "/rpc/untyped_rows", "", nil, 200, `[{"id":1,"name":"one"}` + nl + `{"id":2,"name":"two"}]`, "0-1/*"},
+		{"GET", "/rpc/untyped_rows?limit=1&offset=1", "", []string{"Prefer: count=exact"}, 206, `[{"id":2,"name":"two"}]`, "1-1/2"},
+		{"GET", "/rpc/in_out?a=1", "", nil, 200, `{"a":2,"b":"b!"}`, "0-0/*"},
+		{"POST", "/rpc/in_out?select=b", `{"a":1,"b":"x"}`, nil, 200, `{"b":"x!"}`, "0-0/*"},
+		{"POST", "/rpc/take_xml", `<a b="c"/>`, []string{"Content-Type: text/xml"}, 200, `"<a b=\"c\"/>"`, "0-0/*"},
+		{"POST", "/rpc/take_xml", `<a`, []string{"Content-Type: text/xml", "Accept: text/xml"}, 400, "", ""},
+		{"GET", "/rpc/add?a=1&limit=1", "", nil, 200, "11", "0-0/*"},
+		{"GET", "/rpc/add?a=1&limit=0", "", nil, 200, "null", "*/*"},
+		{"GET", "/rpc/add?a=1&offset=1", "", nil, 200, "null", "*/*"},
+		{"GET", "/rpc/one_task?task=1&select=id&limit=5", "", nil, 200, `{"id":1}`, "0-0/*"},
+		{"GET", "/rpc/one_task?task=1&select=id&offset=1", "", nil, 200, "null", "*/*"},
+		{"GET", "/rpc/one_task?task=1&select=id", "", []string{"Range: 0-24"}, 200, `{"id":1}`, "0-0/*"},
 		{"GET", "/rpc/sum_all?v=1&v=2&v=3", "", nil, 200, `6`, "0-0/*"},
 		{"POST", "/rpc/sum_all", `{"v":[1,2,3]}`, nil, 200, `6`, "0-0/*"},
 		{"POST", "/rpc/rename", `{"task":1,"name":"new"}`, nil, 204, "", "0-0/*"},
@@ -44,6 +65,12 @@ func TestCall(t *testing.T) {
 		if c.method == "HEAD" {
 			if w := f.do(t, c.method, c.path, ""); w.Code != c.status || w.Body.Len() > 0 {
 				t.Errorf("HEAD: %d %s", w.Code, w.Body)
+			}
+			continue
+		}
+		if c.status == 400 {
+			if w := f.do(t, c.method, c.path, c.body, c.headers...); w.Code != 400 {
+				t.Errorf("%s %s: %d %s", c.path, c.body, w.Code, w.Body)
 			}
 			continue
 		}

@@ -39,9 +39,9 @@ func (b *builder) scalar(p *Plan) {
 		b.csv([]string{scalarName})
 		b.sql(", ")
 		b.number(p)
-	case !p.routine.Set:
+	case !p.routine.Set && !p.window():
 		b.sql("coalesce(pg_catalog.to_json(r.v), 'null'), '1'")
-	case p.media.Object:
+	case !p.routine.Set || p.media.Object:
 		b.sql("coalesce(pg_catalog.json_agg(r.v) -> 0, 'null'), ")
 		b.number(p)
 	default:
