@@ -2,6 +2,7 @@ package rest
 
 import (
 	"bytes"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"strings"
@@ -198,6 +199,9 @@ func TestRaise(t *testing.T) {
 		{`{"code":"A1","message":"no"}`, `{"status":101,"headers":{}}`, 500, "", "PGRST121"},
 		{`{"code":"A1","message":"no"}`, `{"status":402,"headers":{"X-Why":"a\nb"}}`, 500, "", "PGRST121"},
 		{`{"code":"A1","message":"no"}`, `{"status":402,"headers":{"X-Why":null}}`, 500, "", "PGRST121"},
+		{`{"code":"A1","message":"no"}`, manyHeaders(maxOwnHeaders), 402, "0", `{"code":"A1","message":"no","details":null,"hint":null}`},
+		{`{"code":"A1","message":"no"}`, manyHeaders(maxOwnHeaders + 1), 500, "", "PGRST121"},
+		{`{"code":"A1","message":"no"}`, `{"status":402,"headers":{"X-Why":"` + strings.Repeat("x", maxOwnHeaderBytes) + `"}}`, 500, "", "PGRST121"},
 	} {
 		body := `{"message":` + quote(c.message) + `,"detail":` + quote(c.detail) + `}`
 		if c.detail == "" {
@@ -220,6 +224,16 @@ func TestRaise(t *testing.T) {
 		`{"code":"A1","message":"no","details":null,"hint":"h"}` {
 		t.Errorf("%s", w.Body)
 	}
+}
+
+// manyHeaders is the detail of an error with so many headers.
+func manyHeaders(n int) string {
+	list := make([]string, n)
+	for i := range list {
+		list[i] = fmt.Sprintf(`"X-%d":"%d"`, i, i)
+	}
+	list[0] = `"X-Why":"0"`
+	return `{"status":402,"headers":{` + strings.Join(list, ",") + `}}`
 }
 
 // TestNoRowIsNoAnswer sees that a function that returns no void answers with nothing of an earlier request: the memory of

@@ -3,6 +3,7 @@ package rest
 import (
 	"encoding/json"
 	"net/http"
+	"strconv"
 
 	"github.com/jackc/pgx/v5/pgconn"
 )
@@ -35,8 +36,11 @@ func raised(err *pgconn.PgError, detail Detail) *Error {
 	if err.Detail == "" {
 		return errRaise(detail, "DETAIL is missing in the RAISE statement", hint)
 	}
+	if len(err.Detail) > maxOwnHeaderBytes {
+		return errRaise(detail, "DETAIL is longer than "+strconv.Itoa(maxOwnHeaderBytes)+" bytes", hint)
+	}
 	var says raisedDetail
-	if json.Unmarshal([]byte(err.Detail), &says) != nil || says.Status == nil || !isFinal(*says.Status) || says.Headers == nil {
+	if json.Unmarshal([]byte(err.Detail), &says) != nil || says.Status == nil || !isFinal(*says.Status) || says.Headers == nil || len(says.Headers) > maxOwnHeaders {
 		return errRaise(detail, "Invalid JSON value for DETAIL: '"+err.Detail+"'", hint)
 	}
 	e := &Error{Status: *says.Status, Code: *message.Code, Message: *message.Message, Details: message.Details, Hint: message.Hint}
