@@ -119,15 +119,28 @@ func (s *Server) fail(err error, c echo.Context) {
 	}
 }
 
-// details is everything that an error says.
+// details is what an error says, without values of rows.
 func details(err error) []slog.Attr {
 	attrs := []slog.Attr{slog.Any("error", err)}
 	var pg *pgconn.PgError
 	if errors.As(err, &pg) {
-		attrs = append(attrs, slog.String("sqlstate", pg.Code), slog.String("detail", pg.Detail),
-			slog.String("hint", pg.Hint), slog.String("where", pg.Where))
+		attrs = append(attrs, slog.String("sqlstate", pg.Code), slog.String("hint", pg.Hint), slog.String("where", pg.Where))
+		if impersonal(pg.Code) {
+			attrs = append(attrs, slog.String("detail", pg.Detail))
+		}
 	}
 	return attrs
+}
+
+// impersonal tells whether the details of an error hold no values of rows: those of our own errors, of rights and names,
+// and of PostgreSQL's own troubles. A violated constraint tells the whole row, and what an application raises, anything.
+func impersonal(sqlstate string) bool {
+	for _, class := range [...]string{"ZF", "42", "53", "55", "57", "58", "XX"} {
+		if strings.HasPrefix(sqlstate, class) {
+			return true
+		}
+	}
+	return false
 }
 
 // answer sends an error in the form of the API whose path was asked for.

@@ -219,7 +219,7 @@ func TestErrorsByFamily(t *testing.T) {
 	}
 }
 
-// What the database says stays inside; the log has it under the id that the client was given.
+// What the database says stays inside; the log has it, without details, under the id that the client was given.
 func TestDatabaseErrorsStayInside(t *testing.T) {
 	t.Parallel()
 	s := start(t)
@@ -233,10 +233,13 @@ func TestDatabaseErrorsStayInside(t *testing.T) {
 	}
 	found := false
 	for line := range strings.Lines(s.Log.String()) {
-		found = found || strings.Contains(line, "c4n4ry detail") && strings.Contains(line, a.Header.Get("X-Request-Id"))
+		found = found || strings.Contains(line, "c4n4ry") && strings.Contains(line, a.Header.Get("X-Request-Id"))
 	}
 	if !found {
 		t.Error("the log does not say why")
+	}
+	if strings.Contains(s.Log.String(), "c4n4ry detail") {
+		t.Error("the log has a detail of the application, which may be a row")
 	}
 	s.Exec(t, `create or replace function fluxbase.user() returns jsonb language plpgsql as $$ begin return '{"status":"nonsense"}'::jsonb; end $$`)
 	if a := s.Do(t, "GET", "/auth/v1/user", nil, k.Bearer()); a.Status != 500 || strings.Contains(string(a.Body), "nonsense") {
