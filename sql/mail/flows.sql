@@ -36,6 +36,24 @@ end $$;
 revoke all on function fluxbase.begin_email_change(auth.users, text, text, uuid) from public;
 comment on function fluxbase.begin_email_change(auth.users, text, text, uuid) is 'Asks the new address, and the current one, whether the address shall change.';
 
+-- What an administrator changes, its owner is told: an address that was confirmed, and of its own change the old one.
+create or replace function fluxbase.mail_notices(p_before auth.users, p_after auth.users)
+returns void language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
+as $$
+begin
+  if p_after.password_changed_at is distinct from p_before.password_changed_at and p_after.email_confirmed_at is not null then
+    perform fluxbase.put_mail(p_kind => 'password_changed', p_recipient => p_after.email, p_user_id => p_after.id,
+                              p_locale => fluxbase.mail_locale(p_data => p_after.raw_user_meta_data));
+  end if;
+  if p_after.email_normalized <> p_before.email_normalized and p_before.email_confirmed_at is not null then
+    perform fluxbase.put_mail(p_kind => 'email_changed', p_recipient => p_before.email, p_user_id => p_after.id,
+                              p_locale => fluxbase.mail_locale(p_data => p_after.raw_user_meta_data),
+                              p_variables => jsonb_build_object('new_email', p_after.email));
+  end if;
+end $$;
+revoke all on function fluxbase.mail_notices(auth.users, auth.users) from public;
+comment on function fluxbase.mail_notices(auth.users, auth.users) is 'Tells a user by mail that an administrator has changed the password, or the address.';
+
 create or replace function auth.send_mail(p_kind text, p_user text, p_redirect_to text default null)
 returns uuid language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
 as $$

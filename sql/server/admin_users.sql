@@ -200,6 +200,7 @@ begin
                                   case when p_user_metadata is not null then 'user_metadata' end,
                                   case when p_app_metadata is not null then 'app_metadata' end], null),
     'role', p_role, 'sessions_ended', v_ended));
+  perform fluxbase.mail_notices(p_before => v_before, p_after => v_after);
   if v_after.banned_until is distinct from v_before.banned_until then
     perform audit.record(p_action => case when v_after.banned_until is null then 'user.unbanned' else 'user.banned' end,
       p_subject_id => p_user_id, p_details => jsonb_build_object('until', v_after.banned_until));

@@ -60,6 +60,8 @@ returns void language plpgsql volatile security definer set search_path = pg_cat
 as $$
 declare
   v_id uuid := auth.user_id_of(p_user => p_user);
+  v_before auth.users;
+  v_after auth.users;
   v_hash text;
   v_ended integer := 0;
 begin
@@ -69,7 +71,9 @@ begin
   perform auth.require_good_password(p_password => p_password,
     p_email => (select u.email from auth.users u where u.id = v_id));
   v_hash := auth.hash_password(p_password => p_password);
-  update auth.users u set encrypted_password = v_hash, password_changed_at = now() where u.id = v_id;
+  select u.* into v_before from auth.users u where u.id = v_id for no key update;
+  update auth.users u set encrypted_password = v_hash, password_changed_at = now() where u.id = v_id returning u.* into v_after;
+  perform fluxbase.mail_notices(p_before => v_before, p_after => v_after);
   perform fluxbase.void_tokens(p_user_id => v_id, p_purposes => array['recovery', 'magiclink', 'reauthentication']);
   if not coalesce(p_keep_sessions, false) then
     v_ended := auth.end_sessions(p_user_id => v_id, p_reason => 'password_changed');
@@ -80,7 +84,7 @@ end $$;
 revoke all on function auth.set_password(text, text, boolean) from public;
 grant execute on function auth.set_password(text, text, boolean) to fluxbase_admin;
 comment on function auth.set_password(text, text, boolean) is
-  'Sets the password of a user, given by id or e-mail address, ends the sessions unless told to keep them, and voids mailed links.';
+  'Sets the password of a user, given by id or e-mail address, ends the sessions unless told to keep them, voids mailed links, and tells the user by mail.';
 
 create or replace function auth.confirm_user(p_user text)
 returns void language plpgsql volatile security definer set search_path = pg_catalog, pg_temp

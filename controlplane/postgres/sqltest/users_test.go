@@ -243,6 +243,14 @@ func TestSetPassword(t *testing.T) {
 	if cost, err := bcrypt.Cost([]byte(hash)); err != nil || cost != 11 || bcrypt.CompareHashAndPassword([]byte(hash), []byte("a third umbrella")) != nil {
 		t.Errorf("hash %s: cost %d, %v", hash, cost, err)
 	}
+	// She is told, unless nobody has read mail there yet.
+	newUser(t, admin, "bob@example.com")
+	exec(t, super, `update auth.users set email_confirmed_at = null where email = 'bob@example.com'`)
+	exec(t, admin, `select auth.set_password('bob@example.com', 'a fourth umbrella')`)
+	if got := one[string](t, admin, `select string_agg(kind || ' ' || recipient || ' ' || status, ', ') from auth.outbox`); got !=
+		"password_changed ann@example.com pending, password_changed ann@example.com pending" {
+		t.Errorf("mails: %s", got)
+	}
 	refused(t, admin, "22023", []string{"null"}, `select auth.set_password('ann@example.com', null)`)
 	refused(t, admin, "22023", []string{"length", "auth.admin_settings"}, `select auth.set_password('ann@example.com', 'short')`)
 	refused(t, admin, "P0002", nil, `select auth.set_password('nobody@example.com', 'a fourth umbrella')`)
