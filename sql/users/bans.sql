@@ -57,3 +57,32 @@ end $$;
 revoke all on function auth.unlock_user(text) from public;
 grant execute on function auth.unlock_user(text) to fluxbase_admin;
 comment on function auth.unlock_user(text) is 'Forgets the failed logins, second factors and mailed codes of an account, and how many mails it got, so that it is no longer slowed; returns how many counters there were.';
+
+-- JSON, because the row type of a function can never change.  Any address: failed logins are counted for those that nobody has, too.
+create or replace function auth.login_state(p_email text)
+returns jsonb language plpgsql stable security definer set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_subject text := fluxbase.account_subject(p_email => p_email);
+  v_user auth.users;
+begin
+  select u.* into v_user from auth.users u where u.email_normalized = lower(p_email);
+  return jsonb_build_object(
+    'user_id', v_user.id,
+    'has_password', v_user.encrypted_password is not null,
+    'confirmed', v_user.email_confirmed_at is not null,
+    'banned_until', case when v_user.banned_until > now() then v_user.banned_until end,
+    'failed_logins', (select coalesce(max(a.failures), 0) from auth.login_attempts a where a.scope = 'account' and a.subject = v_subject),
+    'slowed_until', (select max(a.slowed_until) from auth.login_attempts a
+                     where a.scope = 'account' and a.subject = v_subject and a.slowed_until > now()),
+    'slowed_from', (select coalesce(jsonb_object_agg(substr(a.subject, length(v_subject) + 2), a.slowed_until), '{}')
+                    from auth.login_attempts a
+                    where a.scope = 'pair' and starts_with(a.subject, v_subject || '@') and a.slowed_until > now()),
+    'failed_codes', (select coalesce(max(a.failures), 0) from auth.login_attempts a where a.scope = 'code' and a.subject = v_subject),
+    'codes_slowed_until', (select max(a.slowed_until) from auth.login_attempts a
+                           where a.scope = 'code' and a.subject = v_subject and a.slowed_until > now()));
+end $$;
+revoke all on function auth.login_state(text) from public;
+grant execute on function auth.login_state(text) to fluxbase_admin;
+comment on function auth.login_state(text) is
+  'What stands in the way of a login to an account: no password, no confirmation, a ban, failed logins and from where they are slowed, wrong mailed codes. auth.unlock_user() forgets the failures.';

@@ -86,6 +86,66 @@ grant execute on function auth.set_password(text, text, boolean) to fluxbase_adm
 comment on function auth.set_password(text, text, boolean) is
   'Sets the password of a user, given by id or e-mail address, ends the sessions unless told to keep them, voids mailed links, and tells the user by mail.';
 
+-- What is null stays.  An administrator vouches for a new address as for that of a new user.  Tokens say the old address and role,
+-- so the sessions end.
+create or replace function auth.update_user(
+  p_user text, p_email text default null, p_user_metadata jsonb default null, p_app_metadata jsonb default null,
+  p_role text default null, p_confirmed boolean default true)
+returns void language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_before auth.users;
+  v_after auth.users;
+  v_new_email boolean;
+  v_ended integer := 0;
+  v_constraint text;
+begin
+  if p_role is not null and not fluxbase.may_be_user_role(p_role => p_role) then
+    raise exception using errcode = '22023', message = format('role %s may not run requests', quote_literal(p_role)),
+      hint = 'list it in the setting request_roles first';
+  end if;
+  select u.* into v_before from auth.users u where u.id = auth.user_id_of(p_user => p_user) for no key update;
+  v_new_email := p_email is not null and lower(p_email) is distinct from v_before.email_normalized;
+  begin
+    update auth.users u
+    set email = coalesce(p_email, u.email),
+        email_confirmed_at = case when not v_new_email then u.email_confirmed_at when p_confirmed then now() end,
+        email_proven_at = case when not v_new_email then u.email_proven_at when p_confirmed then now() end,
+        is_anonymous = u.is_anonymous and not v_new_email,
+        role = coalesce(p_role, u.role),
+        raw_user_meta_data = (select coalesce(jsonb_object_agg(m.key, m.value), '{}')
+          from jsonb_each(u.raw_user_meta_data || coalesce(p_user_metadata, '{}')) m where m.value <> 'null'),
+        raw_app_meta_data = (select coalesce(jsonb_object_agg(m.key, m.value), '{}')
+          from jsonb_each(u.raw_app_meta_data || coalesce(p_app_metadata, '{}')) m where m.value <> 'null')
+    where u.id = v_before.id returning u.* into v_after;
+  exception
+    when unique_violation then
+      raise exception using errcode = '23505', message = format('user %L exists already', p_email);
+    when check_violation or invalid_parameter_value then
+      get stacked diagnostics v_constraint = constraint_name;
+      raise exception using errcode = '22023', constraint = v_constraint, message = case v_constraint
+        when 'users_email_ck' then format('%L is no e-mail address', p_email)
+        when 'users_role_ck' then format('%L is no role of a user', p_role) else 'metadata must be a JSON object' end;
+  end;
+  if v_new_email then
+    perform fluxbase.void_tokens(p_user_id => v_after.id);
+  end if;
+  if v_new_email or v_after.role <> v_before.role then
+    v_ended := auth.end_sessions(p_user_id => v_after.id, p_reason => 'admin');
+  end if;
+  perform fluxbase.mail_notices(p_before => v_before, p_after => v_after);
+  perform audit.record(p_action => 'user.updated', p_subject_id => v_after.id, p_details => jsonb_build_object(
+    'changed', array_remove(array[case when p_email is not null then 'email' end,
+                                  case when p_role is not null then 'role' end,
+                                  case when p_user_metadata is not null then 'user_metadata' end,
+                                  case when p_app_metadata is not null then 'app_metadata' end], null),
+    'role', p_role, 'sessions_ended', v_ended));
+end $$;
+revoke all on function auth.update_user(text, text, jsonb, jsonb, text, boolean) from public;
+grant execute on function auth.update_user(text, text, jsonb, jsonb, text, boolean) to fluxbase_admin;
+comment on function auth.update_user(text, text, jsonb, jsonb, text, boolean) is
+  'Changes what is given of a user: address (vouched for unless p_confirmed is false), metadata (merged, null removes a key), role. A new address or role ends the sessions; the old address is told.';
+
 create or replace function auth.confirm_user(p_user text)
 returns void language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
 as $$

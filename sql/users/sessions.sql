@@ -11,7 +11,8 @@ begin
       'id', s.id, 'user_id', s.user_id, 'email', u.email, 'created_at', s.created_at, 'refreshed_at', s.refreshed_at,
       'expires_at', s.expires_at, 'aal', s.aal, 'org_id', s.org_id, 'ip', s.ip, 'user_agent', s.user_agent,
       'alive', s.revoked_at is null and s.expires_at > now() and (s.blocked_until is null or s.blocked_until <= now()),
-      'revoked_at', s.revoked_at, 'revoked_reason', s.revoked_reason, 'blocked_until', s.blocked_until, 'mfa_pending', s.mfa_pending)
+      'revoked_at', s.revoked_at, 'revoked_reason', s.revoked_reason, 'blocked_until', s.blocked_until, 'mfa_pending', s.mfa_pending,
+      'actor_id', s.actor_id, 'read_only', s.read_only)
     from auth.sessions s join auth.users u on u.id = s.user_id
     where p_user_id is null or s.user_id = p_user_id
     order by s.created_at desc;
@@ -26,11 +27,12 @@ create or replace view auth.admin_sessions with (security_invoker = true) as
          (j ->> 'expires_at')::timestamptz as expires_at, j ->> 'aal' as aal, (j ->> 'org_id')::uuid as org_id,
          (j ->> 'ip')::inet as ip, j ->> 'user_agent' as user_agent, (j ->> 'alive')::boolean as alive,
          (j ->> 'revoked_at')::timestamptz as revoked_at, j ->> 'revoked_reason' as revoked_reason,
-         (j ->> 'blocked_until')::timestamptz as blocked_until, (j ->> 'mfa_pending')::boolean as mfa_pending
+         (j ->> 'blocked_until')::timestamptz as blocked_until, (j ->> 'mfa_pending')::boolean as mfa_pending,
+         (j ->> 'actor_id')::uuid as actor_id, (j ->> 'read_only')::boolean as read_only
   from auth.session_rows() j;
 revoke all on auth.admin_sessions from public;
 grant select on auth.admin_sessions to fluxbase_admin;
-comment on view auth.admin_sessions is 'Every session, newest first.';
+comment on view auth.admin_sessions is 'Every session, newest first; actor_id is the administrator who acts as the user in it.';
 
 create or replace function auth.sessions_of(p_user text)
 returns setof auth.admin_sessions language plpgsql stable security definer set search_path = pg_catalog, pg_temp

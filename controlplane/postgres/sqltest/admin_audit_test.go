@@ -19,6 +19,7 @@ var administration = []string{
 	`select auth.create_user('new@example.com', 'a long enough passphrase', p_confirmed => false)`,
 	`select auth.confirm_user('new@example.com')`,
 	`select auth.set_password('new@example.com', 'another long passphrase')`,
+	`select auth.update_user('new@example.com', p_user_metadata => '{"name": "New"}')`,
 	`select auth.ban_user('new@example.com', now() + interval '1 day', 'test')`,
 	`select auth.unban_user('new@example.com')`,
 	`select auth.unlock_user('new@example.com')`,

@@ -145,3 +145,52 @@ func TestLoginAttemptsAreExact(t *testing.T) {
 		t.Errorf("%d of 20 parallel attempts passed, want exactly 5", passed)
 	}
 }
+
+// A household has a /64 of IPv6 addresses: all of it is one address to the limits, as one of IPv4 is.
+func TestAddressesAreCountedByGroup(t *testing.T) {
+	t.Parallel()
+	db := pgtest.Database(t)
+	super, server := db.Conn(t, "superuser"), db.Conn(t, "fluxbase_server")
+	newUser(t, super, "ann@example.com")
+	for i := range 5 {
+		if got := loginFrom(t, super, server, "ann@example.com", fmt.Sprintf("2001:db8::%d", i+1), false); got != "ok" {
+			t.Fatalf("attempt %d: %s", i+1, got)
+		}
+	}
+	exec(t, super, `update auth.login_attempts set slowed_until = now() + interval '1 hour' where slowed_until is not null`) // a second is short
+	for ip, want := range map[string]string{"2001:db8::ffff": "slowed", "2001:db8:0:1::1": "ok", "192.0.2.1": "ok"} {
+		if got := loginFrom(t, super, server, "ann@example.com", ip, true); got != want {
+			t.Errorf("%s: %s, want %s", ip, got, want)
+		}
+	}
+}
+
+// TestLoginState sees what an administrator is told of an account, and that nobody else is.
+func TestLoginState(t *testing.T) {
+	t.Parallel()
+	db := pgtest.Database(t)
+	super, admin, server := db.Conn(t, "superuser"), db.Conn(t, "fluxbase_admin"), db.Conn(t, "fluxbase_server")
+	newUser(t, super, "ann@example.com")
+	state := func(email string) string {
+		t.Helper()
+		return one[string](t, admin, `select concat_ws(' ', s ->> 'has_password', s ->> 'confirmed', s ->> 'failed_logins', s ->> 'failed_codes',
+			(select string_agg(k, ' ') from jsonb_object_keys(s -> 'slowed_from') k), s ->> 'slowed_until' is not null, s ->> 'banned_until') from auth.login_state($1) s`, email)
+	}
+	for range 5 {
+		loginFrom(t, super, server, "ann@example.com", "203.0.113.1", false)
+		loginFrom(t, super, server, "nobody@example.com", "203.0.113.2", false)
+	}
+	exec(t, super, `update auth.login_attempts set slowed_until = now() + interval '1 hour' where slowed_until is not null`)
+	exec(t, super, `insert into auth.login_attempts (scope, subject, failures) values ('code', fluxbase.account_subject('ann@example.com'), 2)`)
+	if got := state("ANN@example.com"); got != "true true 5 2 203.0.113.1 f" {
+		t.Errorf("ann: %s", got)
+	}
+	if got := state("nobody@example.com"); got != "false false 5 0 203.0.113.2 f" {
+		t.Errorf("nobody: %s", got)
+	}
+	exec(t, admin, `select auth.ban_user('ann@example.com'), auth.unlock_user('ann@example.com')`)
+	if got := state("ann@example.com"); got != "true true 0 0 f infinity" {
+		t.Errorf("banned and unlocked: %s", got)
+	}
+	refused(t, server, "42501", nil, `select auth.login_state('ann@example.com')`)
+}

@@ -257,6 +257,56 @@ func TestSetPassword(t *testing.T) {
 	refused(t, db.Conn(t, "fluxbase_owner"), "22023", []string{"72 bytes"}, `select auth.hash_password(repeat('x', 73))`)
 }
 
+func TestUpdateUser(t *testing.T) {
+	t.Parallel()
+	db := pgtest.Database(t)
+	super, admin := db.Conn(t, "superuser"), db.Conn(t, "fluxbase_admin")
+	ann := newUser(t, admin, "ann@example.com")
+	newUser(t, admin, "bob@example.com")
+	session := newSession(t, super, ann)
+	state := func() string {
+		t.Helper()
+		return one[string](t, super, `select concat_ws(' ', email, role, email_confirmed_at is not null, email_proven_at is not null, raw_user_meta_data, raw_app_meta_data, is_anonymous)
+			from auth.users where id = $1`, ann)
+	}
+	exec(t, admin, `select auth.update_user('ann@example.com', p_user_metadata => '{"name": "Ann", "color": "red"}', p_app_metadata => '{"plan": "pro"}')`)
+	exec(t, admin, `select auth.update_user('ann@example.com', p_user_metadata => '{"color": null}', p_email => 'Ann@example.com')`)
+	if got := state(); got != `Ann@example.com authenticated t t {"name": "Ann"} {"plan": "pro"} f` {
+		t.Errorf("metadata: %s", got)
+	}
+	if !one[bool](t, super, gateSees, session) || one[int](t, super, `select count(*)::int from auth.mail_outbox`) != 0 {
+		t.Error("what tokens do not say ends a session, or is mailed")
+	}
+	exec(t, super, `insert into auth.one_time_tokens (user_id, purpose, token_hash, expires_at) values ($1, 'recovery', sha256('x'), now() + interval '1 hour')`, ann)
+	exec(t, admin, `select auth.update_user($1, 'ann@new.example.com')`, ann.String())
+	if got := state(); got != `ann@new.example.com authenticated t t {"name": "Ann"} {"plan": "pro"} f` {
+		t.Errorf("address: %s", got)
+	}
+	if one[bool](t, super, gateSees, session) || one[int](t, super, `select count(*)::int from auth.one_time_tokens where used_at is null`) != 0 {
+		t.Error("a session or a link of the old address is left")
+	}
+	if got := one[string](t, admin, `select kind || ' ' || recipient from auth.outbox`); got != "email_changed Ann@example.com" {
+		t.Errorf("mail: %s", got)
+	}
+	exec(t, admin, `select auth.update_user($1, 'ann@example.com', p_confirmed => false)`, ann.String())
+	if got := state(); got != `ann@example.com authenticated f f {"name": "Ann"} {"plan": "pro"} f` {
+		t.Errorf("an address that nobody vouches for: %s", got)
+	}
+	guest := one[uuid.UUID](t, super, `insert into auth.users (is_anonymous) values (true) returning id`)
+	exec(t, admin, `select auth.update_user($1, 'guest@example.com')`, guest.String())
+	if one[bool](t, super, `select is_anonymous from auth.users where id = $1`, guest) {
+		t.Error("somebody with an address is anonymous")
+	}
+	refused(t, admin, "23505", []string{"exists already"}, `select auth.update_user('ann@example.com', 'BOB@example.com')`)
+	refused(t, admin, "22023", []string{"no e-mail address"}, `select auth.update_user('ann@example.com', 'nobody')`)
+	refused(t, admin, "22023", []string{"JSON object"}, `select auth.update_user('ann@example.com', p_app_metadata => '[1]')`)
+	refused(t, admin, "22023", []string{"request_roles"}, `select auth.update_user('ann@example.com', p_role => 'service_role')`)
+	refused(t, admin, "P0002", nil, `select auth.update_user('nobody@example.com')`)
+	if n := audited(t, super, "user.updated"); n != 5 {
+		t.Errorf("%d audited", n)
+	}
+}
+
 func TestUnlockUser(t *testing.T) {
 	t.Parallel()
 	db := pgtest.Database(t)
