@@ -4,7 +4,7 @@ import assert from 'node:assert/strict'
 import { createHmac } from 'node:crypto'
 import { createClient } from '@supabase/supabase-js'
 
-const { API_URL, ANON_KEY, EMAIL, PASSWORD } = process.env
+const { API_URL, ANON_KEY, SERVICE_KEY, EMAIL, PASSWORD } = process.env
 
 const options = {
   auth: { persistSession: false, autoRefreshToken: false },
@@ -88,4 +88,54 @@ test('enroll, challenge, verify, list, unenroll', async () => {
   assert.equal((await auth.mfa.listFactors()).data.all.length, 0)
   await auth.refreshSession()
   assert.equal((await level(auth))[0], 'aal1')
+})
+
+// The client has no call for recovery codes; its tokens are good for ours.
+test('recovery codes', async () => {
+  const { auth } = await signIn()
+  const ask = async (method, path, body) => {
+    const { data } = await auth.getSession()
+    const answer = await fetch(`${API_URL}/auth/v1/factors/recovery-codes${path}`, {
+      method,
+      headers: { authorization: `Bearer ${data.session.access_token}`, 'content-type': 'application/json' },
+      body: body && JSON.stringify(body),
+    })
+    return answer.json()
+  }
+  const { data } = await auth.mfa.enroll({ factorType: 'totp', friendlyName: 'phone' })
+  assert.equal((await auth.mfa.challengeAndVerify({ factorId: data.id, code: code(data.totp.secret) })).error, null)
+  const { codes } = await ask('POST', '')
+  assert.equal(codes.length, 10)
+
+  await auth.signOut()
+  await auth.signInWithPassword({ email: EMAIL, password: PASSWORD })
+  assert.deepEqual(await level(auth), ['aal1', 'aal2', 'password'])
+  const raised = await ask('POST', '/verify', { code: codes[0] })
+  assert.equal((await auth.setSession(raised)).error, null)
+  assert.deepEqual((await level(auth)).slice(0, 2), ['aal2', 'aal2'])
+  assert.equal((await ask('POST', '/verify', { code: codes[0] })).error_code, 'mfa_verification_failed')
+  assert.equal((await ask('GET', '')).remaining, 9)
+  assert.equal((await auth.mfa.unenroll({ factorId: data.id })).error, null)
+})
+
+test('administrators list and remove factors', async () => {
+  const { auth, user } = await signIn()
+  const admin = createClient(API_URL, SERVICE_KEY, options).auth.admin
+  const { data } = await auth.mfa.enroll({ factorType: 'totp', friendlyName: 'lost phone' })
+  assert.equal((await auth.mfa.challengeAndVerify({ factorId: data.id, code: code(data.totp.secret) })).error, null)
+
+  const listed = await admin.mfa.listFactors({ userId: user.id })
+  assert.equal(listed.error, null)
+  assert.deepEqual(
+    listed.data.factors.map((f) => [f.id, f.factor_type, f.friendly_name, f.status, 'secret' in f]),
+    [[data.id, 'totp', 'lost phone', 'verified', false]],
+  )
+  const removed = await admin.mfa.deleteFactor({ id: data.id, userId: user.id })
+  assert.deepEqual([removed.error, removed.data.data.id], [null, data.id]) // the client wraps this answer twice
+  assert.deepEqual((await admin.mfa.listFactors({ userId: user.id })).data.factors, [])
+  assert.equal((await auth.getUser()).error.name, 'AuthSessionMissingError') // the session that it had raised
+  assert.equal((await admin.mfa.deleteFactor({ id: data.id, userId: user.id })).error.code, 'mfa_factor_not_found')
+  assert.equal((await auth.admin.mfa.listFactors({ userId: user.id })).error.status, 403)
+  const missing = await admin.mfa.listFactors({ userId: '00000000-0000-4000-8000-0000000000ff' })
+  assert.equal(missing.error.code, 'user_not_found')
 })
