@@ -15,6 +15,7 @@ type conn struct {
 	unnamed    bool      // prepare nothing under a name
 	generation uint64    // of the pool, when the connection was begun
 	expires    time.Time // when it is to be replaced
+	train      *train    // made when it is first needed
 }
 
 // connect opens a connection and prepares the gates on it.

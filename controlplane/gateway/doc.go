@@ -10,6 +10,9 @@
 // error in one of them skips all that follow. When the gate refuses, the statement does not run. A request whose effects
 // are not wanted ([QueryOptions].Rollback) has an explicit transaction and its ROLLBACK in the same write.
 //
+// Reads whose statement is known to be fast wait in a [lane] for one of half of the pool's connections, and those who wait go
+// together: several batches in one write, each with its own Sync, so each is a transaction and an answer of its own.
+//
 // # Statements
 //
 // Every connection keeps its own bounded cache of prepared statements, keyed by role and text, because a plan under row

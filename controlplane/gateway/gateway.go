@@ -153,6 +153,9 @@ func Open(ctx context.Context, config Config) (*Gateway, error) {
 	if err := errors.Join(errAPI, errService, errServer); err != nil {
 		return nil, err
 	}
+	if !g.unnamed {
+		g.api.lane, g.service.lane = newLane(g.api, config.API.Size), newLane(g.service, config.Service.Size)
+	}
 	if err := g.readKey(ctx); err != nil {
 		_ = g.Close(ctx)
 		return nil, err

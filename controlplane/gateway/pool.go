@@ -29,11 +29,14 @@ type resource = puddle.Resource[*conn]
 type pool struct {
 	name    string
 	timeout time.Duration // to wait for a connection
+	lane    *lane         // for fast requests, or nil
 	inner   *puddle.Pool[*conn]
 	never   context.Context // ended: with it no connection is made
 
 	// generation counts the times that the server was found gone. Connections begun earlier are not used any more.
 	generation atomic.Uint64
+
+	waiting atomic.Int32 // callers of acquire who wait
 
 	mu   sync.Mutex
 	open map[*conn]net.Conn // to be cut when Close runs out of patience
@@ -111,6 +114,8 @@ func (p *pool) acquire(ctx context.Context, probe bool) (*resource, error) {
 	}
 	waiting, cancel := context.WithTimeout(ctx, p.timeout)
 	defer cancel()
+	p.waiting.Add(1)
+	defer p.waiting.Add(-1)
 	for {
 		res, err := p.inner.Acquire(waiting)
 		if err != nil {
@@ -136,6 +141,13 @@ func (p *pool) acquireError(ctx context.Context, err error) error {
 	default:
 		return unavailable(fmt.Errorf("%s pool: %w", p.name, err))
 	}
+}
+
+// keeps reports whether a connection may be used again without giving it back first: nobody waits for one, and it is
+// neither old nor of a server that went away.
+func (p *pool) keeps(res *resource) bool {
+	c := res.Value()
+	return p.waiting.Load() == 0 && c.generation == p.generation.Load() && time.Now().Before(c.expires)
 }
 
 // release gives back a healthy connection.

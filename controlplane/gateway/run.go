@@ -48,6 +48,57 @@ func (g *Gateway) run(ctx context.Context, r *request) error {
 // attempt sends the request once and returns the key that its context was signed with. err is set when no connection
 // could be had.
 func (g *Gateway) attempt(ctx context.Context, r *request) (out outcome, key *contextKey, err error) {
+	var took *cellTime
+	if l := r.pool.lane; l != nil && r.readOnly {
+		took = l.pace.of(r.batch.key)
+		if l.takes(r, took) {
+			out, key, alone, err := g.ride(ctx, l, r, took)
+			if !alone {
+				return out, key, err
+			}
+		}
+	}
+	return g.alone(ctx, r, took)
+}
+
+// ride sends the request through the lane; alone reports that it is to be sent alone instead.
+func (g *Gateway) ride(ctx context.Context, l *lane, r *request, took *cellTime) (out outcome, key *contextKey, alone bool, err error) {
+	e := g.envelopes.Get().(*envelope)
+	defer func() {
+		e.forget()
+		g.envelopes.Put(e)
+	}()
+	key = g.key.Load()
+	g.sign(e, r, key)
+
+	s := newSeat(r, took)
+	next := turn{what: lead}
+	if !l.enter(s) {
+		if next, err = l.wait(ctx, s); err != nil {
+			return out, key, false, err
+		}
+	}
+	switch next.what {
+	case leave:
+		return out, key, true, nil
+	case lost:
+		s.out.lose(errLost)
+	case lead:
+		t, err := l.depart(ctx, s, next.res)
+		if err != nil {
+			return out, key, false, err
+		}
+		t.take(ctx, s)
+	case ride:
+		s.train.take(ctx, s)
+	}
+	out = s.out
+	s.free()
+	return out, key, false, nil
+}
+
+// alone sends the request by itself. took, if not nil, is where its time is counted.
+func (g *Gateway) alone(ctx context.Context, r *request, took *cellTime) (out outcome, key *contextKey, err error) {
 	res, err := r.pool.acquire(ctx, !r.readOnly)
 	if err != nil {
 		return out, nil, err
@@ -63,7 +114,11 @@ func (g *Gateway) attempt(ctx context.Context, r *request) (out outcome, key *co
 	key = g.key.Load()
 	g.sign(e, r, key)
 
+	started := time.Now()
 	out = res.Value().run(ctx, &r.batch)
+	if took != nil {
+		took.add(time.Since(started))
+	}
 	switch {
 	case out.lost && ctx.Err() == nil:
 		giveBack = r.pool.discard
