@@ -23,6 +23,9 @@ begin
   if to_regprocedure('ratelimit.set_rule(text, text, integer, interval, text, text, text)') is not null then
     drop function ratelimit.set_rule(text, text, integer, interval, text, text, text); -- without a burst; was in no release
   end if;
+  if to_regprocedure('ratelimit.take(integer, integer, integer, boolean, text, integer)') is not null then
+    drop function ratelimit.take(integer, integer, integer, boolean, text, integer); -- of both kinds of rules; was in no release
+  end if;
 end $$;
 
 --{{/*

@@ -17,7 +17,7 @@ type Asking struct {
 	Limit         int  `json:"-"`
 	WindowSeconds int  `json:"-"`
 	Enforced      bool `json:"-"` // a refusal ends the list
-	Durable       bool `json:"-"`
+	Durable       bool `json:"-"` // its windows are fixed; those of the others slide
 }
 
 // Taking is what it got.
@@ -27,7 +27,7 @@ type Taking struct {
 	Granted   int    `json:"granted"`   // of what was wanted; 0 is a refusal
 	Remaining int    `json:"remaining"` // of the window
 	Window    int64  `json:"window"`    // when it began, Unix seconds
-	ResetMS   int64  `json:"reset_ms"`  // until it ends
+	ResetMS   int64  `json:"reset_ms"`  // until it ends, or until there is something to take for whoever got nothing
 }
 
 // Counters count for all servers together. The list is in the order of the rules; what comes after the refusal of an
@@ -36,11 +36,14 @@ type Counters interface {
 	Take(ctx context.Context, list []Asking) ([]Taking, error)
 }
 
-// database counts in PostgreSQL.
-type database struct{ entries Entries }
+// Database counts in PostgreSQL. It is safe for concurrent use.
+type Database struct{ entries Entries }
+
+// NewDatabase counts by the entry points of the schema fluxbase.
+func NewDatabase(entries Entries) *Database { return &Database{entries} }
 
 // Take is of Counters, by fluxbase.rate_limit.
-func (d database) Take(ctx context.Context, list []Asking) ([]Taking, error) {
+func (d *Database) Take(ctx context.Context, list []Asking) ([]Taking, error) {
 	text, err := json.Marshal(list)
 	if err != nil {
 		return nil, err

@@ -39,14 +39,14 @@ type Decision struct {
 	Rule      string // that refuses
 	Limit     int
 	Remaining int
-	Reset     time.Duration // until the window ends
+	Reset     time.Duration // until the window ends, or until a request passes again
 }
 
 // Limiter counts requests by the rules of the database, which counts them for all servers together.
 //
 // Of a durable rule each request is counted there on its own. Of the others a server takes a lot of requests at once and
 // gives them out itself; what it has not given out when the window ends is lost, so that servers together never let
-// through more than the limit. Who has reached a limit is refused from memory until the window ends.
+// through more than the limit. Who has reached a limit is refused from memory until there is something to take again.
 //
 // The counters are those of the database, or of Redis for those who ask for it; the rules are always rows.
 //
@@ -83,13 +83,15 @@ type lotKey struct {
 	subject string
 }
 
-// lot is what a server knows of one counter until the window ends.
+// lot is what a server knows of one counter for a time: until the window ends, or, when nothing is left, until there is
+// something to take.
 type lot struct {
 	left      int // requests that may pass without asking
 	remaining int // in the database, when it was asked last
 	window    int64
 	until     time.Time
 	exhausted bool // nothing is left, here and there
+	logged    bool // that the limit was reached in this window
 }
 
 // question is one call of the counters for a lot. Requests that come meanwhile wait for it: each with a lot of its own would
@@ -108,7 +110,7 @@ type Failure = config.StoreFailure
 // NewLimiter makes a limiter without rules; see [Limiter.Reload]. Without counters it counts in the database.
 func NewLimiter(entries Entries, counters Counters, failure Failure, clock func() time.Time, log *slog.Logger) *Limiter {
 	if counters == nil {
-		counters = database{entries}
+		counters = NewDatabase(entries)
 	}
 	return &Limiter{entries: entries, counters: counters, failure: failure, clock: clock, log: log, lots: map[lotKey]lot{}, asking: map[lotKey]*question{}}
 }
@@ -299,15 +301,20 @@ func (l *Limiter) settle(now time.Time, met []meeting, taken []Taking, d Decisio
 			k = lot{window: t.Window}
 			fallthrough
 		default:
-			k.until, k.remaining = now.Add(reset), t.Remaining
-			k.left += max(t.Granted-1, 0)
-			if t.Granted == 0 && k.left > 0 { // of a lot that came meanwhile
+			k.remaining = t.Remaining
+			switch {
+			case t.Granted > 0:
+				k.left += t.Granted - 1
+				k.until, k.exhausted = now.Add(reset), false
+			case k.left > 0 && now.Before(k.until): // of a lot that came meanwhile
 				k.left--
 				t.Granted = 1
-			}
-			if t.Granted == 0 && k.left == 0 && !k.exhausted {
-				k.exhausted = true
-				l.log.Warn("rate limit reached", "rule", rule.Name, "subject", t.Subject, "mode", rule.Mode)
+			default:
+				k.until, k.exhausted = now.Add(reset), true
+				if !k.logged {
+					k.logged = true
+					l.log.Warn("rate limit reached", "rule", rule.Name, "subject", t.Subject, "mode", rule.Mode)
+				}
 			}
 			l.lots[key] = k
 		}

@@ -1,12 +1,14 @@
 package guard_test
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net/netip"
+	"os"
 	"strings"
 	"sync"
 	"testing"
@@ -328,5 +330,76 @@ func TestOneQuestionAtATime(t *testing.T) {
 	others.Wait()
 	if d.asked != 1 {
 		t.Errorf("asked %d times for a lot of 50 that serves 40", d.asked)
+	}
+}
+
+// The same table holds for ratelimit.matches.
+func TestPathsOfRules(t *testing.T) {
+	t.Parallel()
+	text, err := os.ReadFile("../../testdata/rate_limit_paths.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var cases []struct {
+		Rule    string
+		Matches []string
+		Others  []string
+	}
+	if err := json.Unmarshal(text, &cases); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range cases {
+		l, d, _ := newLimiter(t, fmt.Sprintf(`[{"id":1,"scope":"ip","path":%q,"limit":1000,"window_seconds":60,"mode":"enforce","durable":true}]`, c.Rule), map[int]int{1: 1000})
+		for want, paths := range map[bool][]string{true: c.Matches, false: c.Others} {
+			for _, path := range paths {
+				d.asked = 0
+				if passes(t, l, path, someone); (d.asked == 1) != want {
+					t.Errorf("%s, %s: %t", c.Rule, path, !want)
+				}
+			}
+		}
+	}
+}
+
+// Whoever is refused under a rule that slides passes again within the same window, by lots, and the log has one line of it.
+func TestRefusedUntilThereIsRoom(t *testing.T) {
+	t.Parallel()
+	d := &database{rules: `[{"id":1,"scope":"client","limit":100,"window_seconds":60,"mode":"enforce"}]`, limits: map[int]int{1: 5},
+		hits: map[string]int{}, window: 1, reset: 60_000}
+	now := time.Unix(1_800_000_000, 0)
+	var log bytes.Buffer
+	l := guard.NewLimiter(d, nil, config.RefuseSensitive, func() time.Time { return now }, slog.New(slog.NewTextHandler(&log, nil)))
+	if err := l.Reload(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for round := range 4 {
+		for i := range 5 {
+			if !passes(t, l, "/x", someone) {
+				t.Fatalf("round %d: request %d is refused", round, i)
+			}
+		}
+		d.reset = 3000 // of a refusal: until there is a lot again
+		asked := d.asked
+		for range 10 {
+			if decision, err := l.Check(t.Context(), "GET", "/x", someone); err != nil || !decision.Refused || decision.Reset != 3*time.Second {
+				t.Fatalf("round %d: %+v %v", round, decision, err)
+			}
+		}
+		if d.asked != asked+1 {
+			t.Errorf("round %d: asked %d times while refused", round, d.asked-asked)
+		}
+		now = now.Add(3 * time.Second)
+		d.limits[1] += 5
+		d.reset = 45_000
+	}
+	if n := strings.Count(log.String(), "rate limit reached"); n != 1 {
+		t.Errorf("%d lines: %s", n, &log)
+	}
+	// A lot is good until its window ends, and a refusal does not make it longer.
+	passes(t, l, "/x", someone)
+	now = now.Add(46 * time.Second)
+	asked := d.asked
+	if passes(t, l, "/x", someone); d.asked != asked+1 {
+		t.Error("a lot outlives its window")
 	}
 }

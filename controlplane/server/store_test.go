@@ -1,7 +1,9 @@
 package server_test
 
 import (
+	"context"
 	"fmt"
+	"math"
 	"net"
 	"os"
 	"os/exec"
@@ -10,6 +12,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
+
+	"github.com/wayli-app/fluxbase/controlplane/gateway"
+	"github.com/wayli-app/fluxbase/controlplane/guard"
 	"github.com/wayli-app/fluxbase/controlplane/postgres/pgtest"
 	"github.com/wayli-app/fluxbase/controlplane/server/servertest"
 )
@@ -139,6 +145,99 @@ func TestRedisFails(t *testing.T) {
 			}
 			if strings.Contains(s.Log.String(), "redis-test-password") || strings.Contains(fmt.Sprintf("%+v", servertest.Config(t, s.DB, "FLUXBASE_RATE_LIMITING_REDIS_URL="+url)), "redis-test-password") {
 				t.Error("the password is in the log or printed with the configuration")
+			}
+		})
+	}
+}
+
+// entries calls entry points on one connection.
+type entries struct {
+	mu   sync.Mutex
+	conn *pgx.Conn
+}
+
+func (e *entries) Entry(ctx context.Context, _ gateway.Caller, sql string, args [][]byte) ([]byte, error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	result := e.conn.PgConn().ExecParams(ctx, sql, args, nil, nil, nil).Read()
+	if result.Err != nil {
+		return nil, result.Err
+	}
+	return result.Rows[0][0], nil
+}
+
+// After a window whose limit was reached, the next one gives out what its share of time is worth and no more: at no moment, and
+// in no window more than the limit. Who is refused learns when there is what was asked for.
+func TestSlidingWindows(t *testing.T) {
+	t.Parallel()
+	const limit, length, want = 100, 2, 7
+	for _, store := range []string{"PostgreSQL", "Redis"} {
+		t.Run(store, func(t *testing.T) {
+			t.Parallel()
+			db := pgtest.Database(t)
+			super := db.Conn(t, "superuser")
+			var rule int
+			if _, err := super.Exec(t.Context(), `select ratelimit.set_rule('slides', 'global', $1, make_interval(secs => $2))`, limit, length); err != nil {
+				t.Fatal(err)
+			}
+			if err := super.QueryRow(t.Context(), `select id from ratelimit.rules where name = 'slides'`).Scan(&rule); err != nil {
+				t.Fatal(err)
+			}
+			calls := &entries{conn: db.Conn(t, "fluxbase_server")}
+			var counters guard.Counters = guard.NewDatabase(calls)
+			if store == "Redis" {
+				url, _ := startRedis(t)
+				redis, err := guard.NewRedis(url, calls)
+				if err != nil {
+					t.Fatal(err)
+				}
+				t.Cleanup(func() { _ = redis.Close() })
+				counters = redis
+			}
+			take := func() guard.Taking {
+				t.Helper()
+				taken, err := counters.Take(t.Context(), []guard.Asking{{Rule: rule, Subject: "*", Want: want, Limit: limit, WindowSeconds: length, Enforced: true}})
+				if err != nil || len(taken) != 1 {
+					t.Fatalf("%v %v", taken, err)
+				}
+				return taken[0]
+			}
+			// Right after the beginning of a window.
+			time.Sleep(time.Until(time.Now().Truncate(length * time.Second).Add(length*time.Second + 10*time.Millisecond)))
+			first := take()
+			granted := map[int64]int{first.Window: first.Granted}
+			waited := 0
+			for len(granted) < 4 {
+				before := granted[first.Window]
+				got := take()
+				after := time.Now() // not before the moment at which the store decided
+				granted[got.Window] += got.Granted
+				previous, hits := granted[got.Window-length], granted[got.Window]
+				left := 1 - float64(after.UnixMicro()-1e6*got.Window)/1e6/length // of the window
+				if most := limit - int(math.Floor(float64(previous)*max(left, 0))); hits > most || hits > limit {
+					t.Fatalf("%d of %d passed in the window %d, %.3f before its end, and %d in the one before", hits, limit, got.Window-first.Window, left, previous)
+				}
+				if got.Granted > 0 {
+					continue
+				}
+				if got.Window == first.Window && before != limit {
+					t.Errorf("refused after %d", before)
+				}
+				time.Sleep(time.Duration(got.ResetMS) * time.Millisecond)
+				again := take()
+				granted[again.Window] += again.Granted
+				if waited++; again.Granted == 0 {
+					t.Errorf("told to wait %d ms, and refused again", got.ResetMS)
+				}
+			}
+			// All of the limit is there for whoever goes on asking, but what is lost to waiting for a lot.
+			for _, n := range []int64{1, 2} {
+				if got := granted[first.Window+n*length]; got < limit-3*want {
+					t.Errorf("window %d: only %d passed", n, got)
+				}
+			}
+			if waited < 10 {
+				t.Errorf("waited %d times", waited)
 			}
 		})
 	}

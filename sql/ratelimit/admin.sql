@@ -8,13 +8,19 @@ as $$
 begin
   return query
     select r.name, c.subject, c.hits, r.max_requests, c.window_start + make_interval(secs => r.window_seconds)
-    from (select * from ratelimit.counters union all select * from ratelimit.volume_counters) c
-    join ratelimit.rules r on r.id = c.rule_id
-    where c.window_start + make_interval(secs => r.window_seconds) > now();
+    from ratelimit.counters c join ratelimit.rules r on r.id = c.rule_id
+    where c.window_start + make_interval(secs => r.window_seconds) > now()
+    union all
+    select r.name, c.subject, u.used, r.max_requests, to_timestamp((floor(n.epoch / r.window_seconds) + 1) * r.window_seconds)
+    from ratelimit.volume_counters c join ratelimit.rules r on r.id = c.rule_id
+    cross join (select extract(epoch from now())::double precision) n (epoch)
+    cross join lateral (select r.max_requests - ratelimit.room(p_limit => r.max_requests, p_previous => c.previous, p_hits => c.hits,
+      p_age => (n.epoch - extract(epoch from c.window_start)::double precision) / r.window_seconds)) u (used)
+    where u.used > 0;
 end $$;
 revoke all on function ratelimit.usage() from public;
 grant execute on function ratelimit.usage() to fluxbase_admin;
-comment on function ratelimit.usage() is 'Every counter of a window that has not ended.';
+comment on function ratelimit.usage() is 'Every counter that has something: of the window that has not ended, and of rules that slide the share of the one before.';
 
 create or replace function ratelimit.top(p_limit integer default 20)
 returns table (rule text, subject text, used integer, max_requests integer, resets_at timestamptz)

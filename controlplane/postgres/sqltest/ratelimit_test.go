@@ -1,7 +1,9 @@
 package sqltest
 
 import (
+	"encoding/json"
 	"fmt"
+	"os"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -185,6 +187,91 @@ func TestRateLimitsOfTheConfiguration(t *testing.T) {
 	} {
 		if got := apply(c.rules); got != c.want {
 			t.Errorf("%s: got %s", c.rules, got)
+		}
+	}
+}
+
+// Counters of sensitive rules are there after a crash; those of the others need not be.
+func TestRateLimitCounters(t *testing.T) {
+	t.Parallel()
+	super := pgtest.Database(t).Conn(t, "superuser")
+	if got := one[string](t, super, `select string_agg(relname || ' ' || relpersistence::text, ', ' order by relname) from pg_class
+		where oid in ('ratelimit.counters'::regclass, 'ratelimit.volume_counters'::regclass)`); got != "counters p, volume_counters u" {
+		t.Errorf("got %s", got)
+	}
+}
+
+// The share of the window before shrinks as the current one goes on.
+func TestRateLimitRoom(t *testing.T) {
+	t.Parallel()
+	super := pgtest.Database(t).Conn(t, "superuser")
+	for _, c := range []struct {
+		previous, hits int
+		age            float64
+		want           int
+	}{
+		{0, 0, 0.5, 100}, {0, 30, 0.5, 70}, {0, 100, 0.99, 0},
+		{100, 0, 0, 0}, {100, 0, 0.005, 1}, {100, 0, 0.25, 25}, {100, 25, 0.25, 0}, {100, 25, 0.5, 25}, {40, 50, 0.5, 30},
+		{100, 20, -0.5, -20},                                                      // another call has begun the window meanwhile
+		{100, 100, 1, 0}, {7, 100, 1.25, 25}, {7, 100, 2, 100}, {7, 100, 50, 100}, // one that nobody has touched since
+		{1, 0, 0.5, 100}, {1, 0, 0, 99}, {200, 0, 0.25, -50}, // counted under another limit
+	} {
+		if got := one[int](t, super, `select ratelimit.room(p_limit => 100, p_previous => $1, p_hits => $2, p_age => $3)`, c.previous, c.hits, c.age); got != c.want {
+			t.Errorf("%+v: %d", c, got)
+		}
+	}
+}
+
+// What psql sees is what the next request will meet.
+func TestRateLimitUsageSlides(t *testing.T) {
+	t.Parallel()
+	super := pgtest.Database(t).Conn(t, "superuser")
+	rule := ruleID(t, super, "slides", 100, "/api/v1/rest/notes")
+	if got := one[string](t, super, takeSQL, rule, "a", 100); got != "100" {
+		t.Fatalf("took %s", got)
+	}
+	exec(t, super, `update ratelimit.volume_counters set window_start = window_start - interval '15 days'`)
+	used := one[int](t, super, `select used from ratelimit.usage() where subject = 'a'`)
+	share := one[float64](t, super, `select 1 - (extract(epoch from now()) % 1296000)::float8 / 1296000`)
+	if want := int(100 * share); used != want {
+		t.Errorf("used %d, want %d", used, want)
+	}
+	granted := one[string](t, super, takeSQL, rule, "a", 100)
+	if granted != fmt.Sprint(100-used) {
+		t.Errorf("used %d, and %s are given", used, granted)
+	}
+	if got := one[string](t, super, `select used || ' ' || verdict from ratelimit.why('a', '/api/v1/rest/notes')`); got != "100 refused" {
+		t.Errorf("why: %s", got)
+	}
+	exec(t, super, `update ratelimit.volume_counters set window_start = window_start - interval '30 days'`)
+	if n := one[int](t, super, `select count(*)::int from ratelimit.usage()`); n != 0 {
+		t.Errorf("%d counters of long ago", n)
+	}
+}
+
+// Which paths a rule is about is decided by servers and, for psql, by ratelimit.matches: by one table.
+func TestRateLimitPaths(t *testing.T) {
+	t.Parallel()
+	super := pgtest.Database(t).Conn(t, "superuser")
+	text, err := os.ReadFile("../../../testdata/rate_limit_paths.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var cases []struct {
+		Rule    string
+		Matches []string
+		Others  []string
+	}
+	if err := json.Unmarshal(text, &cases); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range cases {
+		for want, paths := range map[bool][]string{true: c.Matches, false: c.Others} {
+			for _, path := range paths {
+				if got := one[bool](t, super, `select ratelimit.matches(p_pattern => $1, p_path => $2)`, c.Rule, path); got != want {
+					t.Errorf("%s, %s: %t", c.Rule, path, got)
+				}
+			}
 		}
 	}
 }
