@@ -171,6 +171,12 @@ func TestVersionsAndSuites(t *testing.T) {
 		defer conn.Close() //nolint:errcheck // only closed
 		return conn.ConnectionState().Version, nil
 	}
+	// The suites alone would keep older versions away; they are not meant to.
+	for oldest, want := range map[config.TLSVersion]uint16{config.TLS12: tls.VersionTLS12, config.TLS13: tls.VersionTLS13} {
+		if got := c.TLS(oldest).MinVersion; got != want {
+			t.Errorf("%v: from %s on", oldest, tls.VersionName(got))
+		}
+	}
 	for name, test := range map[string]struct {
 		oldest config.TLSVersion
 		client *tls.Config

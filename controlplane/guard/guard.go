@@ -28,6 +28,9 @@ type Options struct {
 	Server config.Server
 	// Blocked says that nothing from an address is served; nil is never.
 	Blocked func(netip.Addr) bool
+	// Limited answers a request that is known to be beyond a limit, and says whether it has; nil is never. The headers that all
+	// answers have are set already.
+	Limited func(w http.ResponseWriter, r *http.Request, client netip.Addr) bool
 	// Refuse answers a request that reaches no route. The headers that all answers have are set already.
 	Refuse func(w http.ResponseWriter, r *http.Request, why *Refusal)
 }
@@ -40,6 +43,7 @@ type Guard struct {
 	proxies Proxies
 	maxURL  int
 	blocked func(netip.Addr) bool
+	limited func(w http.ResponseWriter, r *http.Request, client netip.Addr) bool
 	refuse  func(w http.ResponseWriter, r *http.Request, why *Refusal)
 }
 
@@ -52,6 +56,7 @@ func New(o Options) *Guard {
 		proxies: Proxies{o.Server.TrustedProxies, o.Server.AddressHeader},
 		maxURL:  int(o.Server.MaxURLBytes),
 		blocked: o.Blocked,
+		limited: o.Limited,
 		refuse:  o.Refuse,
 	}
 }
@@ -65,8 +70,9 @@ func (g *Guard) Handler(next http.Handler) http.Handler {
 		h := w.Header()
 		g.headers.write(h)
 		done, refused := g.cors.answer(h, r)
+		client := g.Client(r)
 		switch {
-		case g.blocked != nil && g.blocked(g.Client(r)):
+		case g.blocked != nil && g.blocked(client):
 			g.refuse(w, r, refusedAddress)
 		case refused:
 			g.refuse(w, r, refusedOrigin)
@@ -76,6 +82,7 @@ func (g *Guard) Handler(next http.Handler) http.Handler {
 			g.refuse(w, r, refusedURL)
 		case overridden(r.Header):
 			g.refuse(w, r, refusedOverride)
+		case g.limited != nil && g.limited(w, r, client):
 		default:
 			next.ServeHTTP(w, r)
 		}

@@ -140,6 +140,7 @@ func (s *Server) refresh(ctx context.Context, settings, catalog bool) {
 			if err := s.limiter.Reload(ctx); err != nil && ctx.Err() == nil {
 				s.log.Warn("rate limits were not read", "error", err)
 			}
+			s.refusals.Forget()
 		}
 	}
 	if catalog {

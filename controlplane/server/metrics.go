@@ -20,8 +20,10 @@ func (s *Server) openMetrics(version string) {
 }
 
 // routeKind is the kind of a route in metrics.
-func routeKind(c echo.Context) string {
-	switch path := c.Path(); {
+func routeKind(c echo.Context) string { return pathKind(c.Path()) }
+
+func pathKind(path string) string {
+	switch {
 	case below(path, dataPrefixes):
 		return "data"
 	case below(path, authPrefixes):

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"net/netip"
 	"strconv"
 	"strings"
 	"time"
@@ -104,15 +105,35 @@ func (s *Server) limit(c echo.Context, path string, who gateway.Caller) error {
 	if err != nil || d.Limit == 0 {
 		return err
 	}
-	h := c.Response().Header()
-	h.Set("RateLimit-Limit", strconv.Itoa(d.Limit))
-	h.Set("RateLimit-Remaining", strconv.Itoa(d.Remaining))
-	h.Set("RateLimit-Reset", strconv.FormatInt(int64((d.Reset+time.Second-1)/time.Second), 10))
+	tellLimit(c.Response().Header(), d)
 	if d.Refused {
 		s.metrics.Limited(d.Rule)
+		s.refusals.Remember(c.Request(), who.IP, d)
 		return errTooMany(d.Reset)
 	}
 	return nil
+}
+
+// tellLimit adds the headers that say what is left. Their names are as net/http writes them.
+func tellLimit(h http.Header, d guard.Decision) {
+	h["Ratelimit-Limit"] = []string{strconv.Itoa(d.Limit)}
+	h["Ratelimit-Remaining"] = []string{strconv.Itoa(d.Remaining)}
+	h["Ratelimit-Reset"] = []string{strconv.FormatInt(int64((d.Reset+time.Second-1)/time.Second), 10)}
+}
+
+// refuseAgain answers a request that a limit has refused a moment ago, before anything of it is looked at. It is counted, and
+// leaves no line in the log.
+func (s *Server) refuseAgain(w http.ResponseWriter, r *http.Request, client netip.Addr) bool {
+	d, ok := s.refusals.Recall(r, client)
+	if !ok {
+		return false
+	}
+	started := time.Now()
+	tellLimit(w.Header(), d)
+	s.metrics.Limited(d.Rule)
+	s.answer(w, r, errTooMany(d.Reset))
+	s.metrics.Request(pathKind(r.URL.Path), http.StatusTooManyRequests, time.Since(started))
+	return true
 }
 
 // limitAuth counts requests to the auth routes, before anything is read of them.

@@ -1,6 +1,8 @@
 package server_test
 
 import (
+	"io"
+	"net/http"
 	"strconv"
 	"strings"
 	"testing"
@@ -103,4 +105,72 @@ func TestRateLimitOfData(t *testing.T) {
 		}
 	}
 	t.Error("bad tokens are not counted")
+}
+
+// A request that was refused a moment ago is refused without looking at it: the same answer, counted, without a line in the log.
+func TestRefusedAgain(t *testing.T) {
+	t.Parallel()
+	address := freeAddress(t)
+	s := start(t, "FLUXBASE_RATE_LIMITING_ENABLED=true", "FLUXBASE_SERVER_METRICS_LISTEN="+address)
+	s.CreateUser(t, ann)
+	k := s.Login(t, ann)
+	s.Exec(t, `select ratelimit.set_rule('data', 'client', 1, '15 days', '/api/v1/rest/notes', 'GET'), ratelimit.set_rule('auth', 'global', 1, '15 days', '/api/v1/auth/settings')`)
+	const version = "X-Supabase-Api-Version: 2024-01-01"
+	for _, c := range []struct {
+		path, rule string
+		headers    []string
+	}{{"/rest/v1/notes", "data", []string{k.Bearer()}}, {"/auth/v1/settings", "auth", nil}, {"/auth/v1/settings", "auth", []string{version}}} {
+		var first servertest.Answer
+		wait(t, "the refusal", func() bool {
+			first = s.Do(t, "GET", c.path, nil, c.headers...)
+			return first.Status == 429
+		})
+		logged := strings.Count(s.Log.String(), `"status":429`)
+		before := limited(t, address, c.rule)
+		for range 3 {
+			again := s.Do(t, "GET", c.path, nil, c.headers...)
+			if again.Status != 429 || string(again.Body) != string(first.Body) {
+				t.Errorf("%s: %d %s, first %s", c.path, again.Status, again.Body, first.Body)
+			}
+			for name := range first.Header {
+				if got := again.Header.Get(name); got != first.Header.Get(name) && name != "X-Request-Id" && name != "Date" && name != "Retry-After" && name != "Ratelimit-Reset" || got == "" {
+					t.Errorf("%s: %s is %q, first %q", c.path, name, got, first.Header.Get(name))
+				}
+			}
+			if len(again.Header) != len(first.Header) || again.Header.Get("X-Request-Id") == first.Header.Get("X-Request-Id") {
+				t.Errorf("%s: %v, first %v", c.path, again.Header, first.Header)
+			}
+		}
+		if n := strings.Count(s.Log.String(), `"status":429`); n != logged {
+			t.Errorf("%s: %d more lines in the log", c.path, n-logged)
+		}
+		if n := limited(t, address, c.rule) - before; n != 3 {
+			t.Errorf("%s: %d counted", c.path, n)
+		}
+	}
+	// Other requests of the same client are looked at.
+	if a := s.Do(t, "POST", "/rest/v1/notes", map[string]string{"body": "x"}, k.Bearer()); a.Status != 201 {
+		t.Errorf("another method: %d %s", a.Status, a.Body)
+	}
+	if a := s.Do(t, "GET", "/rest/v1/notes", nil, "Authorization: Bearer x"); a.Status != 401 {
+		t.Errorf("another token: %d %s", a.Status, a.Body)
+	}
+}
+
+// limited is how many requests the metrics have beyond the limit of a rule.
+func limited(t *testing.T, address, rule string) int {
+	t.Helper()
+	a, err := http.Get("http://" + address + "/metrics")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer a.Body.Close() //nolint:errcheck // read to its end
+	text, err := io.ReadAll(a.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(string(text), `fluxbase_rate_limited_total{rule="`+rule+`"} `)
+	line, _, _ := strings.Cut(rest, "\n")
+	n, _ := strconv.Atoi(line)
+	return n
 }

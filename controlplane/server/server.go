@@ -68,6 +68,7 @@ type Server struct {
 	guard            *guard.Guard
 	addresses        *guard.Addresses
 	limiter          *guard.Limiter
+	refusals         *guard.Refusals
 	redis            *guard.Redis // nil without rate_limiting.redis_url
 	metrics          *metrics.Metrics
 	certificate      *guard.Certificate // of the files; nil without
@@ -148,7 +149,8 @@ func (s *Server) open(ctx context.Context, o Options) (err error) {
 	if err := s.addresses.Reload(ctx); err != nil {
 		return err
 	}
-	s.guard = guard.New(guard.Options{Server: s.config.Server, Blocked: s.addresses.Blocked, Refuse: s.refuseRequest})
+	s.refusals = guard.NewRefusals(s.clock)
+	s.guard = guard.New(guard.Options{Server: s.config.Server, Blocked: s.addresses.Blocked, Limited: s.refuseAgain, Refuse: s.refuseRequest})
 	if err := s.openLimiter(); err != nil {
 		return err
 	}
