@@ -194,3 +194,27 @@ func TestLoginState(t *testing.T) {
 	}
 	refused(t, server, "42501", nil, `select auth.login_state('ann@example.com')`)
 }
+
+// The delay doubles with each failure beyond those that are free, up to a longest one.
+func TestLoginDelayGrows(t *testing.T) {
+	t.Parallel()
+	db := pgtest.Database(t)
+	super, server := db.Conn(t, "superuser"), db.Conn(t, "fluxbase_server")
+	exec(t, super, `select auth.set_setting('login_failures_before_delay', '2'), auth.set_setting('login_delay_maximum', '20 seconds')`)
+	var delays []int
+	for range 8 {
+		if got := loginFrom(t, super, server, "ann@example.com", "203.0.113.1", false); got != "unknown" {
+			t.Fatalf("got %s", got)
+		}
+		delays = append(delays, one[int](t, super, `select coalesce(floor(extract(epoch from slowed_until - last_attempt_at)), 0)::int from auth.login_attempts where scope = 'pair'`))
+		if delays[len(delays)-1] > 0 {
+			if got := loginFrom(t, super, server, "ann@example.com", "203.0.113.1", true); got != "slowed" {
+				t.Errorf("within the delay: %s", got)
+			}
+		}
+		exec(t, super, `update auth.login_attempts set slowed_until = now() where slowed_until is not null`)
+	}
+	if got := fmt.Sprint(delays); got != "[0 1 2 4 8 16 20 20]" {
+		t.Errorf("delays: %s", got)
+	}
+}
