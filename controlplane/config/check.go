@@ -99,7 +99,7 @@ func (r *resolver) checkTLS() {
 	const prefix = "server.tls."
 	if !r.valid(prefix+"enabled", prefix+"cert_file", prefix+"key_file", prefix+"terminated_by_proxy", prefix+"redirect_listen",
 		prefix+"redirect_host", prefix+"hsts_max_age", prefix+"hsts_include_subdomains", prefix+"hsts_preload", "server.trusted_proxies",
-		prefix+"acme.hosts", prefix+"acme.cache_dir") {
+		prefix+"acme.hosts", prefix+"acme.cache_dir", prefix+"acme.directory_url", prefix+"acme.ca_file") {
 		return
 	}
 	tls := r.config.Server.TLS
@@ -109,6 +109,8 @@ func (r *resolver) checkTLS() {
 		r.refuse(prefix+"acme.hosts", "is set, and server.tls.enabled is not true", "")
 	case acme && (tls.CertFile != "" || tls.KeyFile != ""):
 		r.refuse(prefix+"acme.hosts", "is set, and so is the file of a certificate or a key", "one of the two")
+	case tls.ACME.CAFile != "" && tls.ACME.DirectoryURL == "":
+		r.refuse(prefix+"acme.ca_file", "is set, and server.tls.acme.directory_url is not", "it is about the directory of a private CA")
 	case acme && tls.ACME.CacheDir == "":
 		r.refuse(prefix+"acme.cache_dir", "is missing, and server.tls.acme.hosts is set", "without it every start would ask the CA anew, which soon refuses")
 	}

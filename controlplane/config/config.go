@@ -98,6 +98,7 @@ type ACME struct {
 	CacheDir     string
 	Email        string
 	DirectoryURL string // of the CA; empty is Let's Encrypt
+	CAFile       string // certificates of those who vouch for the directory; empty is the machine's
 }
 
 // AdminListener is where administration and metrics are, for clients with a certificate alone.

@@ -19,6 +19,8 @@ func tlsOptions() []option {
 			"Whom the CA may write to."),
 		entry("server.tls.acme.directory_url", textKind("URL"), func(c *Config) *string { return &c.Server.TLS.ACME.DirectoryURL }, "",
 			"The directory of another CA than Let's Encrypt."),
+		entry("server.tls.acme.ca_file", textKind("path"), func(c *Config) *string { return &c.Server.TLS.ACME.CAFile }, "",
+			"Certificates, PEM, of those who vouch for the directory of a private CA. Without it the machine's own list decides."),
 		entry("server.tls.min_version", oneOf(TLS12, TLS13), func(c *Config) *TLSVersion { return &c.Server.TLS.MinVersion }, "1.2",
 			"Oldest version of TLS that is spoken."),
 		entry("server.tls.terminated_by_proxy", boolean(), func(c *Config) *bool { return &c.Server.TLS.TerminatedByProxy }, "false",

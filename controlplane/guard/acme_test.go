@@ -15,6 +15,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -45,13 +46,16 @@ func TestACME(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dir, name), text, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	asked := false
+	var asked atomic.Bool
 	ca := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		asked = true
+		asked.Store(true)
 		w.WriteHeader(http.StatusInternalServerError)
 	}))
 	defer ca.Close()
-	a := guard.NewACME(config.ACME{Hosts: []string{name}, CacheDir: dir, DirectoryURL: ca.URL})
+	a, err := guard.NewACME(config.ACME{Hosts: []string{name}, CacheDir: dir, DirectoryURL: ca.URL})
+	if err != nil {
+		t.Fatal(err)
+	}
 	c := a.TLS(config.TLS12)
 	if !slices.Equal(c.NextProtos, []string{"h2", "http/1.1", "acme-tls/1"}) || c.MinVersion != tls.VersionTLS12 || len(c.CipherSuites) != 6 {
 		t.Errorf("configuration: %v %x %v", c.NextProtos, c.MinVersion, c.CipherSuites)
@@ -66,6 +70,7 @@ func TestACME(t *testing.T) {
 		here, there := net.Pipe()
 		defer here.Close()  //nolint:errcheck // only closed
 		defer there.Close() //nolint:errcheck // only closed
+		_ = here.SetDeadline(time.Now().Add(5 * time.Second))
 		go func() { _ = tls.Server(there, c).Handshake() }()
 		return tls.Client(here, &tls.Config{ServerName: server, RootCAs: roots}).Handshake()
 	}
@@ -91,7 +96,7 @@ func TestACME(t *testing.T) {
 	if w.Code != http.StatusForbidden || strings.Contains(w.Body.String(), dir) {
 		t.Errorf("another host: %d %s", w.Code, w.Body)
 	}
-	if asked {
+	if asked.Load() {
 		t.Error("the CA was asked")
 	}
 }

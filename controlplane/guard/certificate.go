@@ -128,8 +128,8 @@ func modern(oldest config.TLSVersion) *tls.Config {
 	return t
 }
 
-// ClientCAs reads the certificates of those who sign the certificates of clients.
-func ClientCAs(path string) (*x509.CertPool, error) {
+// CAs reads the certificates of those who sign the certificates of others.
+func CAs(path string) (*x509.CertPool, error) {
 	text, err := readPEM(path)
 	if err != nil {
 		return nil, err

@@ -25,7 +25,7 @@ func (s *Server) openAdmin() (err error) {
 	if s.adminCertificate, err = guard.LoadCertificate(c.CertFile, c.KeyFile, s.log); err != nil {
 		return fmt.Errorf("server.admin: %w", err)
 	}
-	clients, err := guard.ClientCAs(c.ClientCAFile)
+	clients, err := guard.CAs(c.ClientCAFile)
 	if err != nil {
 		return fmt.Errorf("server.admin.client_ca_file: %w", err)
 	}

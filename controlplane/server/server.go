@@ -109,7 +109,10 @@ func New(ctx context.Context, o Options) (*Server, error) {
 	}
 	switch tls := o.Config.Server.TLS; {
 	case tls.Enabled && len(tls.ACME.Hosts) > 0:
-		s.acme = guard.NewACME(tls.ACME)
+		var err error
+		if s.acme, err = guard.NewACME(tls.ACME); err != nil {
+			return nil, fmt.Errorf("server.tls.acme.ca_file: %w", err)
+		}
 	case tls.Enabled:
 		var err error
 		if s.certificate, err = guard.LoadCertificate(tls.CertFile, tls.KeyFile, s.log); err != nil {
