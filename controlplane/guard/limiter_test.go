@@ -143,6 +143,20 @@ func TestLots(t *testing.T) {
 	clear(d.hits)
 	passes(t, l, "/x", someone)
 	*now, d.window = now.Add(2*time.Minute), 3
+	clear(d.hits)
+	passed := 0
+	for range 1100 {
+		if passes(t, l, "/x", someone) {
+			passed++
+		}
+	}
+	if passed != 1000 {
+		t.Errorf("%d pass with what was left of the window before", passed)
+	}
+	*now, d.window = now.Add(2*time.Minute), 4
+	clear(d.hits)
+	passes(t, l, "/x", someone)
+	*now, d.window = now.Add(2*time.Minute), 5
 	d.hits["ip:203.0.113.9"] = 1000
 	if passes(t, l, "/x", someone) {
 		t.Error("the lot of an old window is used")

@@ -55,7 +55,10 @@ func TestRateLimit(t *testing.T) {
 	wait(t, "the reset", func() bool { return login(paths[0], "2001:db8:1:2::1").Status == 400 })
 	// A rule made in psql.
 	s.Exec(t, `select ratelimit.set_rule('closed', 'global', 1, '1 hour', '/api/v1/auth/settings')`)
-	wait(t, "the rule", func() bool { return s.Do(t, "GET", "/auth/v1/settings", nil).Status == 429 })
+	closed := func() bool { return s.Do(t, "GET", "/auth/v1/settings", nil).Status == 429 }
+	wait(t, "the rule", closed)
+	s.Exec(t, `select ratelimit.reset(p_rule => 'closed')`) // its window goes on
+	wait(t, "the reset of the rule", func() bool { return !closed() })
 }
 
 func TestRateLimitOfData(t *testing.T) {
