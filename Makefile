@@ -21,7 +21,7 @@ test: ## all tests on the newest PostgreSQL found
 
 .PHONY: test-race
 test-race: ## the packages that share state, under the race detector
-	$(GO) test -race -timeout 20m ./controlplane/gateway ./controlplane/token ./controlplane/password ./controlplane/server ./controlplane/rest
+	$(GO) test -race -timeout 20m ./controlplane/gateway ./controlplane/token ./controlplane/password ./controlplane/server ./controlplane/rest/...
 
 .PHONY: test-clients
 test-clients: ## the unmodified clients of Supabase and PostgREST (needs node 20 and npm)

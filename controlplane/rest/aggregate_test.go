@@ -1,6 +1,11 @@
 package rest
 
-import "testing"
+import (
+	"testing"
+
+	"github.com/wayli-app/fluxbase/controlplane/rest/dialect"
+	"github.com/wayli-app/fluxbase/controlplane/rest/resttest"
+)
 
 // TestAggregates groups rows of tables, embeds, functions and writes.
 func TestAggregates(t *testing.T) {
@@ -86,13 +91,13 @@ func TestAggregates(t *testing.T) {
 // TestAggregatesOff sees that without the setting every aggregate is refused, wherever it stands.
 func TestAggregatesOff(t *testing.T) {
 	t.Parallel()
-	catalog := goldenCatalog(t)
+	catalog := resttest.Catalog(t)
 	for _, list := range []string{"count()", "n:count()", "id.sum()", "id::text.max()::text", "data->a.count()", "projects(count())", "...projects(id.sum())", "id,projects(tasks(id.avg()))"} {
-		in := parseLine(t, "GET /tasks?select="+list)
-		if _, err := planWith(catalog, in, Limits{}); err == nil || err.Code != "PGRST123" || err.Status != 400 {
+		in := resttest.Line(t, "GET /tasks?select="+list)
+		if _, err := planIn(catalog, in, dialect.Limits{}); err == nil || err.Code != "PGRST123" || err.Status != 400 {
 			t.Errorf("%s: %v", list, err)
 		}
-		if _, err := planWith(catalog, in, Limits{Aggregates: true}); err != nil {
+		if _, err := planIn(catalog, in, dialect.Limits{Aggregates: true}); err != nil {
 			t.Errorf("%s with the setting: %v", list, err)
 		}
 	}

@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"net/http"
 	"testing"
+
+	"github.com/wayli-app/fluxbase/controlplane/rest/dialect"
 )
 
 // TestAsked sees what SQL is told of the HTTP request, that it costs no further write, and that nothing of what proves an
@@ -47,18 +49,18 @@ func TestAskedIsSeen(t *testing.T) {
 	f := setup(t)
 	seen := func() bool {
 		t.Helper()
-		c, err := Load(t.Context(), f.gateway, Schemas{Exposed: exposed})
+		c, err := f.load(t.Context())
 		if err != nil {
 			t.Fatal(err)
 		}
-		p, refusal := plan(c, Input{Method: http.MethodGet, Name: "tasks", Header: http.Header{}})
+		p, refusal := planOf(c, dialect.Input{Method: http.MethodGet, Name: "tasks", Header: http.Header{}})
 		if refusal != nil {
 			t.Fatal(refusal)
 		}
-		if p.asked != c.asked {
+		if p.Asked != c.Asked {
 			t.Error("the plan does not know")
 		}
-		return c.asked
+		return c.Asked
 	}
 	if seen() {
 		t.Fatal("seen in the schema of the tests")

@@ -3,11 +3,18 @@ package rest
 import (
 	"bytes"
 	"encoding/csv"
+	"io"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/wayli-app/fluxbase/controlplane/rest/dialect"
+	"github.com/wayli-app/fluxbase/controlplane/rest/planner"
 )
 
 // gatherer makes one answer of those of a bulk insert's chunks.
 type gatherer struct {
-	plan   *Plan
+	plan   *planner.Plan
 	total  *answer
 	one    answer // of the chunk at hand
 	header []byte // of CSV
@@ -18,20 +25,20 @@ type gatherer struct {
 func (g *gatherer) begin() (err error) {
 	spooled := g.total.spooled
 	*g.total = answer{spooled: spooled, total: -1}
-	if !g.plan.represents() {
+	if !g.plan.Represents() {
 		return nil
 	}
-	if g.plan.media.CSV {
+	if g.plan.Media.CSV {
 		var header bytes.Buffer
 		w := csv.NewWriter(&header)
-		_ = w.Write(g.plan.names()) // a buffer takes everything
+		_ = w.Write(g.plan.Names()) // a buffer takes everything
 		w.Flush()
 		g.header = header.Bytes()
 	}
 	if spooled != nil {
-		return spooled.truncate()
+		return spooled.Truncate()
 	}
-	g.total.spooled, err = newSpool()
+	g.total.spooled, err = dialect.NewSpool()
 	return err
 }
 
@@ -45,9 +52,9 @@ func (g *gatherer) take(row [][]byte) error {
 	if g.one.total >= 0 {
 		g.total.total = max(g.total.total, 0) + g.one.total
 	}
-	if !g.plan.represents() {
+	if !g.plan.Represents() {
 		g.total.body = nil
-		if g.plan.locates() && g.total.rows == 1 {
+		if g.plan.Locates() && g.total.rows == 1 {
 			g.total.body = append(g.total.body, g.one.body...)
 		}
 		return nil
@@ -59,15 +66,15 @@ func (g *gatherer) take(row [][]byte) error {
 func (g *gatherer) add(body []byte) error {
 	separator, open := ", \n ", "["
 	switch {
-	case g.plan.media.CSV:
+	case g.plan.Media.CSV:
 		separator, open = "\n", string(g.header)
 		body = bytes.TrimPrefix(body, g.header)
-	case g.plan.media.Object: // there is one row
+	case g.plan.Media.Object: // there is one row
 		_, err := g.total.spooled.Write(body)
 		g.rows = true
 		return err
 	default:
-		if g.plan.media.Stripped {
+		if g.plan.Media.Stripped {
 			separator = ","
 		}
 		body = body[1 : len(body)-1]
@@ -93,13 +100,31 @@ func (g *gatherer) end() error {
 	}
 	tail := "]"
 	switch {
-	case g.plan.media.CSV && !g.rows:
+	case g.plan.Media.CSV && !g.rows:
 		tail = string(g.header)
-	case g.plan.media.CSV, g.plan.media.Object:
+	case g.plan.Media.CSV, g.plan.Media.Object:
 		tail = ""
 	case !g.rows:
 		tail = "[]"
 	}
 	_, err := g.total.spooled.Write([]byte(tail))
 	return err
+}
+
+// sendSpool answers with what was written, to a client that takes some of it within each sendPatience.
+func sendSpool(w http.ResponseWriter, s *dialect.Spool, status int) {
+	body, err := s.Rewind()
+	if err != nil {
+		w.WriteHeader(http.StatusInternalServerError)
+		return
+	}
+	w.Header().Set("Content-Length", strconv.FormatInt(s.Size, 10))
+	w.WriteHeader(status)
+	control := http.NewResponseController(w)
+	for {
+		_ = control.SetWriteDeadline(time.Now().Add(sendPatience)) // a writer that cannot is none of a connection
+		if _, err := io.CopyN(w, body, 1<<20); err != nil {
+			return // the end, or the client went away
+		}
+	}
 }

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/wayli-app/fluxbase/controlplane/gateway"
+	"github.com/wayli-app/fluxbase/controlplane/rest/dialect"
 )
 
 // bulkSetup is setup with bulk inserts. When every is set, each insert is one, with a row in each chunk.
@@ -33,7 +34,7 @@ func TestBulkIsAnInsert(t *testing.T) {
 	rep := representation
 	csv, merge, ignore := "Content-Type: text/csv", "Prefer: resolution=merge-duplicates", "Prefer: resolution=ignore-duplicates"
 	for _, f := range []*fixture{small, bulk} {
-		f.Limits.TxEnd, f.Limits.Nesting = TxCommitOverride, 10
+		f.Limits.TxEnd, f.Limits.Nesting = dialect.TxCommitOverride, 10
 		f.exec(t, "create function public.answers() returns trigger language plpgsql as $$ begin perform set_config('response.headers', '[{\"X-Last\": \"' || new.id || '\"}]', true); return new; end $$;"+
 			"create trigger answers before insert on public.walls for each row execute function public.answers()")
 	}

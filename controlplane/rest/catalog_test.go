@@ -2,23 +2,48 @@ package rest
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"slices"
 	"testing"
+
+	"github.com/wayli-app/fluxbase/controlplane/gateway"
+	"github.com/wayli-app/fluxbase/controlplane/rest/catalog"
+	"github.com/wayli-app/fluxbase/controlplane/rest/resttest"
 )
+
+// documentReader keeps what it is answered.
+type documentReader struct {
+	catalog.Gateway
+	rows [][]byte
+}
+
+// Query is that of the gateway.
+func (r *documentReader) Query(ctx context.Context, caller gateway.Caller, st gateway.Statement, o gateway.QueryOptions, fn func([][]byte) error) error {
+	return r.Gateway.Query(ctx, caller, st, o, func(row [][]byte) error {
+		r.rows = append(r.rows, bytes.Clone(row[0]))
+		return fn(row)
+	})
+}
+
+// documents are what Load reads: the catalog, what relates views, the formats of the application, and two answers.
+func (f *fixture) documents(t *testing.T) [][]byte {
+	t.Helper()
+	r := documentReader{Gateway: f.gateway}
+	if _, err := catalog.Load(t.Context(), &r, catalog.Schemas{Exposed: resttest.Exposed}); err != nil {
+		t.Fatal(err)
+	}
+	return r.rows
+}
 
 // TestCatalogDocument keeps what catalog.sql says about schema.sql. Of the types only those that
 // tests use are kept: the list differs between versions of PostgreSQL.
 func TestCatalogDocument(t *testing.T) {
 	t.Parallel()
 	f := setup(t)
-	var text string
-	if err := f.super.QueryRow(t.Context(), catalogSQL, exposed, []string{}).Scan(&text); err != nil {
-		t.Fatal(err)
-	}
 	var all map[string]json.RawMessage
-	if err := json.Unmarshal([]byte(text), &all); err != nil {
+	if err := json.Unmarshal(f.documents(t)[0], &all); err != nil {
 		t.Fatal(err)
 	}
 	doc := map[string][]map[string]any{}
@@ -58,18 +83,14 @@ func TestCatalogDocument(t *testing.T) {
 		out.WriteString("]")
 	}
 	out.WriteString("}\n")
-	compareGolden(t, "catalog.json", out.Bytes())
+	resttest.Compare(t, "catalog.json", out.Bytes())
 }
 
 // TestMediaDocument keeps what media.sql says about schema.sql.
 func TestMediaDocument(t *testing.T) {
 	t.Parallel()
 	f := setup(t)
-	var text string
-	if err := f.super.QueryRow(t.Context(), mediaSQL, exposed).Scan(&text); err != nil {
-		t.Fatal(err)
-	}
-	compareGolden(t, "media.json", []byte(text+"\n"))
+	resttest.Compare(t, "media.json", append(f.documents(t)[2], '\n'))
 }
 
 func TestCatalogHidesWhatIsNotExposed(t *testing.T) {
@@ -77,32 +98,32 @@ func TestCatalogHidesWhatIsNotExposed(t *testing.T) {
 	f := setup(t)
 	f.exec(t, `create extension if not exists pgcrypto`)
 	c := f.Cache.Current()
-	for name := range c.relations {
-		if !slices.Contains(exposed, name.schema) {
+	for name := range c.Relations {
+		if !slices.Contains(resttest.Exposed, name.Schema) {
 			t.Errorf("relation %v", name)
 		}
 	}
-	for name := range c.routines {
-		if !slices.Contains(exposed, name.schema) {
+	for name := range c.Routines {
+		if !slices.Contains(resttest.Exposed, name.Schema) {
 			t.Errorf("function %v", name)
 		}
 	}
-	if c.relations[qualifiedName{"public", "events_2026"}] != nil {
+	if c.Relations[catalog.QualifiedName{Schema: "public", Name: "events_2026"}] != nil {
 		t.Error("a partition is exposed beside its table: reading it goes past the table's policies")
 	}
 	for _, name := range []string{"regclass", "_regproc"} {
-		if c.types[name] != "" {
+		if c.Types[name] != "" {
 			t.Errorf("cast to %s is possible", name)
 		}
 	}
 	for _, schemas := range [][]string{nil, {"auth"}, {"public", "pg_catalog"}, {"information_schema"}, {"fluxbase"}, {"audit"}, {"ratelimit"}, {"pg_temp"}, {""}} {
-		if _, err := NewCatalog(Schemas{Exposed: schemas}, []byte("{}")); err == nil {
+		if _, err := catalog.New(catalog.Schemas{Exposed: schemas}, []byte("{}")); err == nil {
 			t.Errorf("schemas %q were accepted", schemas)
 		}
-		if _, err := Load(t.Context(), f.gateway, Schemas{Exposed: schemas}); err == nil {
+		if _, err := catalog.Load(t.Context(), f.gateway, catalog.Schemas{Exposed: schemas}); err == nil {
 			t.Errorf("schemas %q were loaded", schemas)
 		}
-		if _, err := NewCatalog(Schemas{Exposed: exposed, Extra: schemas}, []byte("{}")); (err == nil) != (schemas == nil) {
+		if _, err := catalog.New(catalog.Schemas{Exposed: resttest.Exposed, Extra: schemas}, []byte("{}")); (err == nil) != (schemas == nil) {
 			t.Errorf("schemas %q are searched", schemas)
 		}
 	}

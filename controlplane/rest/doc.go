@@ -1,12 +1,14 @@
 // Package rest is the data API: it speaks PostgREST's protocol over the tables, views and functions
 // of the exposed schemas.
 //
-// A request passes four stages, of which the first three are pure functions:
+// A request passes four stages, of which the first three are pure functions in packages of their own:
 //
-//	Parse      method, path, query, headers, body  ->  *Request (a tree of the client's words)
-//	Catalog.Plan  *Request                         ->  *Plan    (every name resolved in the catalog)
-//	Plan.Statement                                 ->  one SQL text and its text-format arguments
-//	Handler    the statement through a Gateway     ->  PostgreSQL's JSON bytes, unchanged
+//	dialect.Parse       method, path, query, headers, body  ->  *Request (a tree of the client's words)
+//	planner.New         *Request, *catalog.Catalog          ->  *Plan    (every name resolved in the catalog)
+//	Plan.Statement                                          ->  one SQL text and its text-format arguments
+//	Handler             the statement through a Gateway     ->  PostgreSQL's JSON bytes, unchanged
+//
+// Imports go one way: rest -> planner -> catalog and dialect -> fault.
 //
 // What holds for every request:
 //
@@ -22,7 +24,6 @@
 //   - Rights are PostgreSQL's business. The catalog is not filtered by grants; a caller who may not
 //     read a table is told so by PostgreSQL.
 //
-// Files are named by stage: parse_*.go and body*.go, plan*.go and relationship.go, sql*.go, respond*.go. What cuts across
-// has a name of its own: media*.go and explain.go choose the format of an answer, openapi*.go and options.go tell what
-// there is, asked.go tells SQL what was asked, hidden.go keeps columns hidden.
+// Here are the handler, bulk inserts (bulk*.go), answers (respond*.go), what tells what there is (openapi*.go, options.go), what
+// tells SQL of the request (asked.go, prerequest.go), and what keeps columns and tenants hidden.
 package rest

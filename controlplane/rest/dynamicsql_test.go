@@ -1,6 +1,10 @@
 package rest
 
-import "testing"
+import (
+	"testing"
+
+	"github.com/wayli-app/fluxbase/controlplane/rest/resttest"
+)
 
 // TestDynamicSQL sees that every request is followed by a new start of its connection as soon as one application
 // function may run SQL that it makes up, and none before.
@@ -9,20 +13,20 @@ func TestDynamicSQL(t *testing.T) {
 	f := setup(t)
 	volatile := func() bool {
 		t.Helper()
-		c, err := Load(t.Context(), f.gateway, Schemas{Exposed: exposed})
+		c, err := f.load(t.Context())
 		if err != nil {
 			t.Fatal(err)
 		}
 		for _, line := range []string{"GET /tasks", "DELETE /tasks", "POST /tasks {}", "GET /rpc/hello?name=x"} {
-			p, apiErr := plan(c, parseLine(t, line))
+			p, apiErr := planOf(c, resttest.Line(t, line))
 			if apiErr != nil {
 				t.Fatal(apiErr)
 			}
-			if p.Volatile() != c.dynamicSQL {
-				t.Errorf("%s: volatile %v with dynamic SQL %v", line, p.Volatile(), c.dynamicSQL)
+			if p.Volatile() != c.DynamicSQL {
+				t.Errorf("%s: volatile %v with dynamic SQL %v", line, p.Volatile(), c.DynamicSQL)
 			}
 		}
-		return c.dynamicSQL
+		return c.DynamicSQL
 	}
 	// The schema of the tests has one, in a trigger or a function, or it has none: begin without.
 	f.exec(t, `do $$ declare r record; begin

@@ -5,6 +5,8 @@ import (
 	"strconv"
 
 	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/wayli-app/fluxbase/controlplane/rest/fault"
 )
 
 // Detail decides how much of PostgreSQL's own text reaches the client (setting rest.error_detail).
@@ -85,11 +87,11 @@ func statusOf(code string, anonymous bool) int {
 }
 
 // fromPostgres renders PostgreSQL's error with as much of its text as detail lets pass.
-func fromPostgres(err *pgconn.PgError, anonymous bool, detail Detail) *Error {
+func fromPostgres(err *pgconn.PgError, anonymous bool, detail Detail) *fault.Error {
 	if err.Code == sqlstateRaise {
 		return raised(err, detail)
 	}
-	e := &Error{Status: statusOf(err.Code, anonymous), Code: err.Code, Message: err.Message}
+	e := &fault.Error{Status: statusOf(err.Code, anonymous), Code: err.Code, Message: err.Message}
 	switch {
 	case detail == DetailFull:
 		e.Details, e.Hint = err.Detail, err.Hint

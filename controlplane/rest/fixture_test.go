@@ -3,12 +3,9 @@ package rest
 import (
 	"context"
 	"encoding/json"
-	"flag"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -20,63 +17,14 @@ import (
 	"github.com/wayli-app/fluxbase/controlplane/gateway"
 	"github.com/wayli-app/fluxbase/controlplane/gateway/wiretest"
 	"github.com/wayli-app/fluxbase/controlplane/postgres/pgtest"
+	"github.com/wayli-app/fluxbase/controlplane/rest/catalog"
+	"github.com/wayli-app/fluxbase/controlplane/rest/dialect"
+	"github.com/wayli-app/fluxbase/controlplane/rest/fault"
+	"github.com/wayli-app/fluxbase/controlplane/rest/planner"
+	"github.com/wayli-app/fluxbase/controlplane/rest/resttest"
 )
 
-var update = flag.Bool("update", false, "rewrite the golden files")
-
-const goldenDir = "../../testdata/golden/rest"
-
-var exposed = []string{"public", "other"}
-
 func TestMain(m *testing.M) { pgtest.Main(m) }
-
-// readGolden returns a file of the golden directory.
-func readGolden(t testing.TB, name string) []byte {
-	t.Helper()
-	text, err := os.ReadFile(filepath.Join(goldenDir, name))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return text
-}
-
-// compareGolden compares text with a golden file, or rewrites it with -update.
-func compareGolden(t *testing.T, name string, text []byte) {
-	t.Helper()
-	path := filepath.Join(goldenDir, name)
-	if *update {
-		if err := os.WriteFile(path, text, 0o644); err != nil {
-			t.Fatal(err)
-		}
-		return
-	}
-	want, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatalf("%v (run with -update)", err)
-	}
-	if string(want) != string(text) {
-		got, wanted := strings.Split(string(text), "\n"), strings.Split(string(want), "\n")
-		for i := range min(len(got), len(wanted)) {
-			if got[i] != wanted[i] {
-				t.Fatalf("%s line %d:\n got %s\nwant %s", name, i+1, got[i], wanted[i])
-			}
-		}
-		t.Fatalf("%s has %d lines, want %d", name, len(got), len(wanted))
-	}
-}
-
-// goldenCatalog is the catalog of schema.sql as TestCatalogDocument keeps it, for tests without a database.
-func goldenCatalog(t testing.TB) *Catalog {
-	t.Helper()
-	c, err := NewCatalog(Schemas{Exposed: exposed}, readGolden(t, "catalog.json"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := c.readMedia(readGolden(t, "media.json")); err != nil {
-		t.Fatal(err)
-	}
-	return c
-}
 
 // fixture is a handler over a real gateway on a database of the test's own, with schema.sql in it.
 type fixture struct {
@@ -99,7 +47,7 @@ func setup(t testing.TB) *fixture {
 	t.Helper()
 	f := &fixture{db: pgtest.Database(t), wire: wiretest.New(), caller: ann}
 	f.super = f.db.Conn(t, "superuser")
-	f.exec(t, string(readGolden(t, "schema.sql")))
+	f.exec(t, string(resttest.Read(t, "schema.sql")))
 	f.exec(t, `insert into auth.users (id, email) values ('`+annID.String()+`', 'ann@example.com');
 		insert into auth.sessions (id, user_id, expires_at) values ('`+annSession.String()+`', '`+annID.String()+`', now() + interval '1 hour')`)
 	var err error
@@ -119,7 +67,7 @@ func setup(t testing.TB) *fixture {
 			t.Error(err)
 		}
 	})
-	cache := NewCache(func(ctx context.Context) (*Catalog, error) { return Load(ctx, f.gateway, Schemas{Exposed: exposed}) }, time.Now)
+	cache := catalog.NewCache(f.load, time.Now)
 	if err := cache.Reload(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -134,6 +82,11 @@ func setup(t testing.TB) *fixture {
 		t.Fatal(err)
 	}
 	return f
+}
+
+// load reads the catalog as it is.
+func (f *fixture) load(ctx context.Context) (*catalog.Catalog, error) {
+	return catalog.Load(ctx, f.gateway, catalog.Schemas{Exposed: resttest.Exposed})
 }
 
 // exec runs SQL as the superuser.
@@ -201,4 +154,21 @@ func record(t testing.TB, h http.Handler, method, path string, headers ...string
 }
 
 // quote returns a text as JSON.
-func quote(s string) string { return string(appendString(nil, s)) }
+func quote(s string) string {
+	text, _ := json.Marshal(s) // a string always encodes
+	return string(text)
+}
+
+// planOf parses and plans a request, with all that a setting may allow.
+func planOf(c *catalog.Catalog, in dialect.Input) (*planner.Plan, *fault.Error) {
+	return planIn(c, in, dialect.Limits{Aggregates: true, Explain: true})
+}
+
+// planIn parses and plans a request.
+func planIn(c *catalog.Catalog, in dialect.Input, l dialect.Limits) (*planner.Plan, *fault.Error) {
+	r, err := dialect.Parse(in, l)
+	if err != nil {
+		return nil, err
+	}
+	return planner.New(c, r)
+}

@@ -11,26 +11,24 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/wayli-app/fluxbase/controlplane/gateway"
+	"github.com/wayli-app/fluxbase/controlplane/rest/catalog"
+	"github.com/wayli-app/fluxbase/controlplane/rest/dialect"
+	"github.com/wayli-app/fluxbase/controlplane/rest/fault"
+	"github.com/wayli-app/fluxbase/controlplane/rest/planner"
 )
-
-// Gateway runs one statement on behalf of a caller; see gateway.Gateway.Query.
-type Gateway interface {
-	Query(ctx context.Context, caller gateway.Caller, statement gateway.Statement, options gateway.QueryOptions,
-		fn func(row [][]byte) error) error
-}
 
 // Config is what a Handler needs.
 type Config struct {
-	Gateway Gateway
+	Gateway catalog.Gateway
 	// Transactor runs bulk inserts; nil is none.
 	Transactor Transactor
-	Cache      *Cache
+	Cache      *catalog.Cache
 	// Caller says on whose behalf a request runs. The server has verified token and key before.
 	Caller func(*http.Request) gateway.Caller
 	// Refused answers an error of class ZF: the gate has refused the session, key or role.
 	Refused func(http.ResponseWriter, *http.Request, *pgconn.PgError)
-	Limits  Limits // zero fields mean DefaultLimits
-	Detail  Detail // empty means DetailMessage
+	Limits  dialect.Limits // zero fields mean DefaultLimits
+	Detail  Detail         // empty means DetailMessage
 	OpenAPI OpenAPIMode
 	// PreRequest is SQL of PreRequest: a function that is called before every request; empty is none.
 	PreRequest string
@@ -63,26 +61,26 @@ func New(c Config) (*Handler, error) {
 	if !c.OpenAPI.valid() {
 		return nil, errors.New("rest: unknown mode of OpenAPI " + strconv.Quote(string(c.OpenAPI)))
 	}
-	if !c.Limits.TxEnd.valid() {
+	if !c.Limits.TxEnd.Valid() {
 		return nil, errors.New("rest: unknown end of transactions " + strconv.Quote(string(c.Limits.TxEnd)))
 	}
-	c.Limits = c.Limits.withDefaults()
-	return &Handler{Config: c, sizes: bulkSizes{from: bulkFrom, chunk: chunkSize, patience: bulkPatience}}, nil
+	c.Limits = c.Limits.WithDefaults()
+	return &Handler{Config: c, sizes: bulkSizes{from: bulkFrom, chunk: dialect.ChunkSize, patience: bulkPatience}}, nil
 }
 
 // ServeTable serves /{name}.
 func (h *Handler) ServeTable(w http.ResponseWriter, r *http.Request, name string) {
-	h.serve(w, r, Table, name)
+	h.serve(w, r, dialect.Table, name)
 }
 
 // ServeRPC serves /rpc/{name}.
 func (h *Handler) ServeRPC(w http.ResponseWriter, r *http.Request, name string) {
-	h.serve(w, r, Function, name)
+	h.serve(w, r, dialect.Function, name)
 }
 
 // serve answers one request. The body is copied out of the connection's buffer before it is written:
 // a slow client must not hold a connection, and an error after the row still gets its own status.
-func (h *Handler) serve(w http.ResponseWriter, r *http.Request, target Target, name string) {
+func (h *Handler) serve(w http.ResponseWriter, r *http.Request, target dialect.Target, name string) {
 	caller := h.Caller(r)
 	if r.Method == http.MethodOptions {
 		h.options(w, r, caller, target, name)
@@ -97,7 +95,7 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request, target Target, n
 		h.fail(w, r, caller, refusal)
 		return
 	}
-	request, refusal := Parse(Input{Method: r.Method, Target: target, Name: name, RawQuery: r.URL.RawQuery,
+	request, refusal := dialect.Parse(dialect.Input{Method: r.Method, Target: target, Name: name, RawQuery: r.URL.RawQuery,
 		Header: r.Header, Body: body}, h.Limits)
 	if refusal != nil {
 		h.fail(w, r, caller, refusal)
@@ -111,7 +109,7 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request, target Target, n
 		h.fail(w, r, caller, err)
 		return
 	}
-	if a.rows == 0 || plan.grouped { // an aggregate of no rows is a row
+	if a.rows == 0 || plan.Grouped { // an aggregate of no rows is a row
 		if err := h.hideTenant(r, caller, nil); err != nil {
 			h.fail(w, r, caller, err)
 			return
@@ -121,7 +119,7 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request, target Target, n
 		h.fail(w, r, caller, refusal)
 		return
 	}
-	if plan.action == Read {
+	if plan.Action == dialect.Read {
 		w.Header().Set("Content-Location", contentLocation(name, r.URL.RawQuery))
 	}
 	a.large = h.large(r, plan, a)
@@ -129,7 +127,7 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request, target Target, n
 }
 
 // readBody reads the body of a method that has one.
-func (h *Handler) readBody(w http.ResponseWriter, r *http.Request) ([]byte, *Error) {
+func (h *Handler) readBody(w http.ResponseWriter, r *http.Request) ([]byte, *fault.Error) {
 	switch {
 	case r.Body == nil:
 		return nil, nil
@@ -140,23 +138,23 @@ func (h *Handler) readBody(w http.ResponseWriter, r *http.Request) ([]byte, *Err
 	var tooLarge *http.MaxBytesError
 	switch {
 	case errors.As(err, &tooLarge):
-		return nil, errLimit(http.StatusRequestEntityTooLarge, "body", h.Limits.Body)
+		return nil, fault.Limit(http.StatusRequestEntityTooLarge, "body", h.Limits.Body)
 	case err != nil:
-		return nil, errJSON("the body could not be read")
+		return nil, fault.JSON("the body could not be read")
 	}
 	return body, nil
 }
 
 // run plans the request and runs its statement. When a name is unknown, to us or to PostgreSQL, it
 // asks for a newer catalog and, if there is one, tries once more: PostgreSQL has undone the first try.
-func (h *Handler) run(ctx context.Context, caller gateway.Caller, request *Request, a *answer) (*Plan, error) {
-	catalog, err := h.catalog(ctx)
+func (h *Handler) run(ctx context.Context, caller gateway.Caller, request *dialect.Request, a *answer) (*planner.Plan, error) {
+	current, err := h.catalog(ctx)
 	if err != nil {
 		return nil, err
 	}
-	plan, err := h.try(ctx, caller, catalog, request, a)
+	plan, err := h.try(ctx, caller, current, request, a)
 	if err != nil && mayBeStale(err) {
-		if newer := h.Cache.Refresh(ctx, catalog); newer != catalog {
+		if newer := h.Cache.Refresh(ctx, current); newer != current {
 			return h.try(ctx, caller, newer, request, a)
 		}
 	}
@@ -164,34 +162,34 @@ func (h *Handler) run(ctx context.Context, caller gateway.Caller, request *Reque
 }
 
 // catalog returns the current catalog, loading the first one when there is none yet.
-func (h *Handler) catalog(ctx context.Context) (*Catalog, error) {
-	catalog := h.Cache.Current()
-	if catalog == nil {
-		catalog = h.Cache.Refresh(ctx, nil)
+func (h *Handler) catalog(ctx context.Context) (*catalog.Catalog, error) {
+	current := h.Cache.Current()
+	if current == nil {
+		current = h.Cache.Refresh(ctx, nil)
 	}
-	if catalog == nil {
-		return nil, errNoCatalog()
+	if current == nil {
+		return nil, fault.NoCatalog()
 	}
-	return catalog, nil
+	return current, nil
 }
 
 // try plans the request against one catalog and runs its statement.
-func (h *Handler) try(ctx context.Context, caller gateway.Caller, catalog *Catalog, request *Request, a *answer) (*Plan, error) {
-	plan, refusal := catalog.Plan(request)
+func (h *Handler) try(ctx context.Context, caller gateway.Caller, current *catalog.Catalog, request *dialect.Request, a *answer) (*planner.Plan, error) {
+	plan, refusal := planner.New(current, request)
 	if refusal != nil {
 		return nil, refusal
 	}
 	options := gateway.QueryOptions{ReadOnly: plan.ReadOnly(), Volatile: plan.Volatile(), Rollback: request.Rollback, MaxCost: request.MaxCost}
-	options.Before = h.before(plan.path, plan.asked, &request.asked)
+	options.Before = h.before(plan.Path, plan.Asked, &request.Asked)
 	err := h.Gateway.Query(ctx, caller, plan.Statement(), options, a.taker(plan))
-	return plan, h.hide(ctx, caller, plan, plan.violation(err))
+	return plan, h.hide(ctx, caller, plan, plan.Violation(err))
 }
 
 // mayBeStale tells whether a newer catalog might cure an error.
 func mayBeStale(err error) bool {
-	var refusal *Error
+	var refusal *fault.Error
 	if errors.As(err, &refusal) {
-		return refusal.stale
+		return refusal.Stale
 	}
 	var pg *pgconn.PgError
 	return errors.As(err, &pg) && isStale(pg.Code)

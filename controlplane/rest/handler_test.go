@@ -14,6 +14,9 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/wayli-app/fluxbase/controlplane/gateway"
+	"github.com/wayli-app/fluxbase/controlplane/rest/catalog"
+	"github.com/wayli-app/fluxbase/controlplane/rest/dialect"
+	"github.com/wayli-app/fluxbase/controlplane/rest/resttest"
 )
 
 // fake is a gateway that answers with one row or an error.
@@ -36,15 +39,20 @@ func (f *fake) Query(_ context.Context, _ gateway.Caller, _ gateway.Statement, o
 	return f.err
 }
 
-// fakeHandler is a handler over a fake gateway and the golden catalog.
-func fakeHandler(t testing.TB, g *fake, change func(*Config)) *Handler {
+// cacheOf holds a catalog that never changes.
+func cacheOf(t testing.TB, c *catalog.Catalog) *catalog.Cache {
 	t.Helper()
-	catalog := goldenCatalog(t)
-	cache := NewCache(func(context.Context) (*Catalog, error) { return catalog, nil }, time.Now)
+	cache := catalog.NewCache(func(context.Context) (*catalog.Catalog, error) { return c, nil }, time.Now)
 	if err := cache.Reload(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	c := Config{Gateway: g, Cache: cache, Logger: slog.New(slog.DiscardHandler),
+	return cache
+}
+
+// fakeHandler is a handler over a fake gateway and the golden catalog.
+func fakeHandler(t testing.TB, g *fake, change func(*Config)) *Handler {
+	t.Helper()
+	c := Config{Gateway: g, Cache: cacheOf(t, resttest.Catalog(t)), Logger: slog.New(slog.DiscardHandler),
 		Caller: func(*http.Request) gateway.Caller { return anon },
 		Refused: func(w http.ResponseWriter, _ *http.Request, err *pgconn.PgError) {
 			http.Error(w, err.Code, http.StatusTeapot)
@@ -277,7 +285,7 @@ func TestWithoutCatalog(t *testing.T) {
 	t.Parallel()
 	failure := errors.New("database gone")
 	h := fakeHandler(t, &fake{}, func(c *Config) {
-		c.Cache = NewCache(func(context.Context) (*Catalog, error) { return nil, failure }, time.Now)
+		c.Cache = catalog.NewCache(func(context.Context) (*catalog.Catalog, error) { return nil, failure }, time.Now)
 	})
 	if w := serve(t, h, "GET", "/tasks", ""); w.Code != 503 || code(t, w) != "PGRST002" {
 		t.Errorf("%d %s", w.Code, w.Body)
@@ -300,7 +308,7 @@ func TestLogs(t *testing.T) {
 
 func TestLimits(t *testing.T) {
 	t.Parallel()
-	l := Limits{URL: 100, Filters: 3, Depth: 2, Embeds: 2, List: 3, Body: 60, Nesting: 3}
+	l := dialect.Limits{URL: 100, Filters: 3, Depth: 2, Embeds: 2, List: 3, Body: 60, Nesting: 3}
 	for _, c := range []struct {
 		line   string
 		status int // 0: accepted
@@ -324,7 +332,7 @@ func TestLimits(t *testing.T) {
 		{`POST /tasks {"name":"` + strings.Repeat("x", 60-11) + `"}`, 0},
 		{`POST /tasks {"name":"` + strings.Repeat("x", 61-11) + `"}`, 413},
 	} {
-		_, err := Parse(parseLine(t, c.line), l)
+		_, err := dialect.Parse(resttest.Line(t, c.line), l)
 		if status := 0; err != nil && err.Status != c.status || err == nil && c.status != status {
 			t.Errorf("%s: %v", c.line, err)
 		}

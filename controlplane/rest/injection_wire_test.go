@@ -11,11 +11,15 @@ import (
 	"testing"
 
 	"github.com/wayli-app/fluxbase/controlplane/gateway"
+	"github.com/wayli-app/fluxbase/controlplane/rest/catalog"
+	"github.com/wayli-app/fluxbase/controlplane/rest/dialect"
+	"github.com/wayli-app/fluxbase/controlplane/rest/planner"
+	"github.com/wayli-app/fluxbase/controlplane/rest/resttest"
 )
 
 // recorder is a gateway that remembers the statements that go through it.
 type recorder struct {
-	Gateway
+	catalog.Gateway
 	sent []string
 }
 
@@ -30,11 +34,11 @@ func TestInjectionSent(t *testing.T) {
 	t.Parallel()
 	f := setup(t)
 	f.exec(t, `insert into public.secrets values (1, 'hidden')`)
-	f.Limits.Aggregates, f.Limits.Explain, f.Limits.TxEnd = true, true, TxCommitOverride
-	known := catalogTokens(f.Cache.Current())
+	f.Limits.Aggregates, f.Limits.Explain, f.Limits.TxEnd = true, true, dialect.TxCommitOverride
+	known := resttest.CatalogTokens(f.Cache.Current())
 	r := &recorder{Gateway: f.gateway}
 	f.Gateway = r
-	send := func(in Input) (*httptest.ResponseRecorder, []string) {
+	send := func(in dialect.Input) (*httptest.ResponseRecorder, []string) {
 		r.sent = nil
 		request := httptest.NewRequestWithContext(t.Context(), "GET", "/", bytes.NewReader(in.Body))
 		request.Method, request.URL.RawQuery = in.Method, in.RawQuery
@@ -45,7 +49,7 @@ func TestInjectionSent(t *testing.T) {
 			request.Header.Set("Prefer", "tx=rollback")
 		}
 		w := httptest.NewRecorder()
-		if in.Target == Function {
+		if in.Target == dialect.Function {
 			f.ServeRPC(w, request, in.Name)
 		} else {
 			f.ServeTable(w, request, in.Name)
@@ -53,25 +57,25 @@ func TestInjectionSent(t *testing.T) {
 		return w, r.sent
 	}
 	sent := 0
-	for i, place := range places() {
-		_, want := send(place.in(place.harmless))
-		for j, h := range hostile {
+	for i, place := range resttest.Places() {
+		_, want := send(place.In(place.Harmless))
+		for j, h := range resttest.Hostile {
 			if (i+j)%5 != 0 && os.Getenv("FLUXBASE_TEST_LONG") != "1" {
 				continue
 			}
-			w, got := send(place.in(h))
+			w, got := send(place.In(h))
 			sent += len(got)
 			for _, sql := range got {
-				if bad := foreignToken(known, strings.TrimPrefix(sql, "explain ")); bad != "" && !strings.HasPrefix(sql, "explain") && !strings.HasPrefix(sql, "select pg_catalog.json_build_object") {
-					t.Errorf("%s: %q brings %q into the statement\n%s", place.name, h, bad, sql)
+				if bad := resttest.ForeignToken(known, strings.TrimPrefix(sql, "explain ")); bad != "" && !strings.HasPrefix(sql, "explain") && !strings.HasPrefix(sql, "select pg_catalog.json_build_object") {
+					t.Errorf("%s: %q brings %q into the statement\n%s", place.Name, h, bad, sql)
 				}
 			}
-			if len(got) > 0 && len(want) > 0 && !structural[place.name] && !slices.Contains(want, got[0]) {
-				t.Errorf("%s: %q changes what is sent\n%s\n%s", place.name, h, want[0], got[0])
+			if len(got) > 0 && len(want) > 0 && !resttest.Structural[place.Name] && !slices.Contains(want, got[0]) {
+				t.Errorf("%s: %q changes what is sent\n%s\n%s", place.Name, h, want[0], got[0])
 			}
 			body := w.Body.String()
 			if strings.Contains(body, `"42601"`) || strings.Contains(body, "hidden") || w.Code >= http.StatusInternalServerError {
-				t.Errorf("%s: %q is answered %d %.300s", place.name, h, w.Code, body)
+				t.Errorf("%s: %q is answered %d %.300s", place.Name, h, w.Code, body)
 			}
 		}
 	}
@@ -86,36 +90,36 @@ func TestInjectionSent(t *testing.T) {
 // TestInjectionBulk puts hostile strings into the body of a bulk insert: the statements of its chunks stay what they are.
 func TestInjectionBulk(t *testing.T) {
 	t.Parallel()
-	catalog := goldenCatalog(t)
-	limits := Limits{}.withDefaults()
+	current := resttest.Catalog(t)
+	limits := dialect.Limits{}.WithDefaults()
 	chunks := func(contentType, query, body string) (texts []string) {
-		r, refusal := parseHead(Input{Method: "POST", Name: "tasks", RawQuery: query,
+		r, refusal := dialect.ParseHead(dialect.Input{Method: "POST", Name: "tasks", RawQuery: query,
 			Header: http.Header{"Prefer": {"return=representation, missing=default"}}}, &limits)
 		if refusal != nil {
 			t.Fatal(refusal)
 		}
-		csv, _ := isCSV(contentType)
-		b, err := readBulk(r, csv, strings.NewReader(body), &limits, 1)
+		csv, _ := dialect.IsCSV(contentType)
+		b, err := dialect.ReadBulk(r, csv, strings.NewReader(body), &limits, 1)
 		if err != nil {
 			return nil
 		}
-		defer b.close()
+		defer b.Close()
 		r.Payload = b.Payload
-		p, refusal := catalog.Plan(r)
+		p, refusal := planner.New(current, r)
 		if refusal != nil {
 			return nil
 		}
-		in, err := b.rewind()
+		in, err := b.Rewind()
 		if err != nil {
 			t.Fatal(err)
 		}
-		var c chunk
-		for c.get(in) == nil {
-			texts = append(texts, p.ofChunk(&c).Statement().SQL)
+		var c dialect.Chunk
+		for c.Get(in) == nil {
+			texts = append(texts, p.OfPart(c.Part, c.Rows, c.JSON).Statement().SQL)
 		}
 		return texts
 	}
-	known, accepted := catalogTokens(catalog), 0
+	known, accepted := resttest.CatalogTokens(current), 0
 	for _, place := range []struct{ name, contentType, query, before, after string }{
 		{"string", "", "", `[{"name":"first"},{"name":"`, `"}]`},
 		{"string with columns", "", "columns=id,name", `[{"id":1},{"name":"`, `"}]`},
@@ -126,10 +130,10 @@ func TestInjectionBulk(t *testing.T) {
 		if len(want) < 2 {
 			t.Fatalf("%s: %q", place.name, want)
 		}
-		for _, h := range hostile {
+		for _, h := range resttest.Hostile {
 			for i, got := range chunks(place.contentType, place.query, place.before+h+place.after) {
 				accepted++
-				if bad := foreignToken(known, got); bad != "" || got != want[min(i, len(want)-1)] {
+				if bad := resttest.ForeignToken(known, got); bad != "" || got != want[min(i, len(want)-1)] {
 					t.Errorf("%s: %q changes a statement\n%s", place.name, h, got)
 				}
 			}

@@ -5,6 +5,8 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+
+	"github.com/wayli-app/fluxbase/controlplane/rest/dialect"
 )
 
 // contentLocation is the address of a read (RFC 9110 section 8.7), relative to the API: the parameters are in the order
@@ -23,8 +25,8 @@ func contentLocation(name, rawQuery string) string {
 			continue
 		}
 		// What is no UTF-8 has been refused.
-		key, _ = unescape(key)
-		value, _ = unescape(value)
+		key, _ = dialect.Unescape(key)
+		value, _ = dialect.Unescape(value)
 		parameters = append(parameters, parameter{key, value})
 		size += len(pair) + 16
 	}

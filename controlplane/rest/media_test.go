@@ -4,6 +4,9 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+
+	"github.com/wayli-app/fluxbase/controlplane/rest/catalog"
+	"github.com/wayli-app/fluxbase/controlplane/rest/planner"
 )
 
 // formats is an application with formats of its own.
@@ -117,7 +120,7 @@ func TestMediaTypes(t *testing.T) {
 		{"GET", "/projects?id=eq.1", "text/csv", "", "", 200, "text/csv; charset=utf-8", "id,name\n1,one"},
 		{"GET", "/trips", "application/json", "", "", 200, json, `{"trips" : 3}`},
 		{"GET", "/trips?id=eq.1", "*/*", "", "", 200, json, `[{"id":1,"from_id":1,"to_id":2}]`},
-		{"GET", "/trips?id=eq.1", "application/vnd.pgrst.object+json", "", "", 200, mediaObject + "; charset=utf-8", `{"id":1,"from_id":1,"to_id":2}`},
+		{"GET", "/trips?id=eq.1", "application/vnd.pgrst.object+json", "", "", 200, planner.MediaObject + "; charset=utf-8", `{"id":1,"from_id":1,"to_id":2}`},
 		{"GET", "/halls?order=seats", "text/html", "", "", 200, "application/octet-stream", "seats 10 20 30 "},
 		{"GET", "/halls?building=eq.B", "", "", "", 200, "application/octet-stream", "seats 30 "},
 		{"GET", "/halls?building=eq.B&select=seats", "", "", "", 200, json, `[{"seats":30}]`},
@@ -181,14 +184,11 @@ func TestGeoJSON(t *testing.T) {
 	f.exec(t, `create schema gis; grant usage on schema gis to authenticated;
 		create function gis.st_asgeojson(record) returns text language plpgsql stable
 			as $$ begin return json_build_object('type', 'Feature', 'properties', to_json($1))::text; end $$`)
-	catalog := *f.Cache.Current()
-	if catalog.handlers.geojson != nil {
-		t.Skip("PostGIS is there")
-	}
-	handlers := *catalog.handlers
-	handlers.geojson = &customMedia{name: mediaGeo, geojson: "gis.st_asgeojson"}
-	catalog.handlers = &handlers
-	f.Cache.current.Store(&catalog)
+	c := *f.Cache.Current()
+	handlers := *c.Formats
+	handlers.GeoJSON = &catalog.Format{Name: catalog.MediaGeo, GeoJSON: "gis.st_asgeojson"}
+	c.Formats = &handlers
+	f.Cache = cacheOf(t, &c)
 	for path, want := range map[string]string{
 		"/places?select=id&order=id":     `{"type" : "FeatureCollection", "features" : [{"type" : "Feature", "properties" : {"id":1}}, {"type" : "Feature", "properties" : {"id":2}}]}`,
 		"/places?id=eq.9":                `{"type" : "FeatureCollection", "features" : []}`,
@@ -251,17 +251,17 @@ func TestExplain(t *testing.T) {
 
 func TestContentTypes(t *testing.T) {
 	t.Parallel()
-	for want, m := range map[string]Media{
+	for want, m := range map[string]planner.Media{
 		"application/json; charset=utf-8":                                 {},
 		"text/csv; charset=utf-8":                                         {CSV: true},
 		"application/vnd.pgrst.object+json; charset=utf-8":                {Object: true},
 		"application/vnd.pgrst.array+json;nulls=stripped; charset=utf-8":  {Stripped: true},
 		"application/vnd.pgrst.object+json;nulls=stripped; charset=utf-8": {Object: true, Stripped: true},
-		"application/octet-stream":                                        {custom: &customMedia{name: "*/*"}},
-		"image/png":                                                       {custom: &customMedia{name: "image/png"}},
-		"text/xml; charset=utf-8":                                         {custom: &customMedia{name: "text/xml"}},
+		"application/octet-stream":                                        {Custom: &catalog.Format{Name: "*/*"}},
+		"image/png":                                                       {Custom: &catalog.Format{Name: "image/png"}},
+		"text/xml; charset=utf-8":                                         {Custom: &catalog.Format{Name: "text/xml"}},
 	} {
-		if got := m.contentType(); got != want {
+		if got := m.ContentType(); got != want {
 			t.Errorf("got %s, want %s", got, want)
 		}
 	}

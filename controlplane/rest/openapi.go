@@ -10,6 +10,8 @@ import (
 	"strings"
 
 	"github.com/wayli-app/fluxbase/controlplane/gateway"
+	"github.com/wayli-app/fluxbase/controlplane/rest/dialect"
+	"github.com/wayli-app/fluxbase/controlplane/rest/fault"
 )
 
 // OpenAPIMode is the setting rest.openapi_mode: what the description at the root tells.
@@ -47,8 +49,8 @@ func (h *Handler) ServeRoot(w http.ResponseWriter, r *http.Request, base string)
 		w.WriteHeader(http.StatusOK)
 		return
 	default:
-		refusal := errMethod(r.Method)
-		refusal.allow = rootMethods
+		refusal := fault.Method(r.Method)
+		refusal.Allow = rootMethods
 		h.fail(w, r, caller, refusal)
 		return
 	}
@@ -78,19 +80,19 @@ func (h *Handler) describe(ctx context.Context, caller gateway.Caller, method st
 		return nil, "", errOpenAPIDisabled()
 	}
 	if !acceptsOpenAPI(header["Accept"]) {
-		return nil, "", errAccept(strings.Join(header["Accept"], ", "))
+		return nil, "", fault.Accept(strings.Join(header["Accept"], ", "))
 	}
-	catalog, err := h.catalog(ctx)
+	current, err := h.catalog(ctx)
 	if err != nil {
 		return nil, "", err
 	}
-	schema, refusal := catalog.schema(header.Get("Accept-Profile"))
+	schema, refusal := current.Schema(header.Get("Accept-Profile"))
 	if refusal != nil {
 		return nil, "", refusal
 	}
-	d := description{catalog: catalog, schema: schema, base: base}
+	d := description{catalog: current, schema: schema, base: base}
 	statement := gateway.Statement{SQL: openAPISQL, Args: [][]byte{[]byte(schema), strconv.AppendBool(nil, h.OpenAPI != OpenAPIIgnore)}}
-	err = h.Gateway.Query(ctx, caller, statement, gateway.QueryOptions{ReadOnly: true, Volatile: catalog.dynamicSQL, Before: h.before(catalog.paths[schema].setting, catalog.asked, &asked{method, "/", header})},
+	err = h.Gateway.Query(ctx, caller, statement, gateway.QueryOptions{ReadOnly: true, Volatile: current.DynamicSQL, Before: h.before(current.Paths[schema].Setting, current.Asked, &dialect.Asked{Method: method, Path: "/", Header: header})},
 		func(row [][]byte) error { return json.Unmarshal(row[0], &d.usable) })
 	if err != nil {
 		return nil, "", err
@@ -99,7 +101,7 @@ func (h *Handler) describe(ctx context.Context, caller gateway.Caller, method st
 	if err != nil {
 		return nil, "", fmt.Errorf("describe the schema %s: %w", schema, err)
 	}
-	if len(catalog.Schemas) == 1 {
+	if len(current.Schemas) == 1 {
 		schema = ""
 	}
 	return text, schema, nil
@@ -112,7 +114,7 @@ func acceptsOpenAPI(lines []string) bool {
 			kind, parameters, _ := strings.Cut(one, ";")
 			switch strings.ToLower(strings.TrimSpace(kind)) {
 			case mediaOpenAPI, "application/json", "application/*", "*/*", "":
-				if quality(parameters) > 0 {
+				if dialect.Quality(parameters) > 0 {
 					return true
 				}
 			}
@@ -122,6 +124,6 @@ func acceptsOpenAPI(lines []string) bool {
 }
 
 // errOpenAPIDisabled reports that there is no description.
-func errOpenAPIDisabled() *Error {
-	return &Error{Status: http.StatusNotFound, Code: "PGRST126", Message: "Root endpoint metadata is disabled"}
+func errOpenAPIDisabled() *fault.Error {
+	return &fault.Error{Status: http.StatusNotFound, Code: "PGRST126", Message: "Root endpoint metadata is disabled"}
 }

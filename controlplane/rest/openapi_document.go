@@ -4,6 +4,9 @@ import (
 	"encoding/json"
 	"net/url"
 	"strings"
+
+	"github.com/wayli-app/fluxbase/controlplane/rest/catalog"
+	"github.com/wayli-app/fluxbase/controlplane/rest/planner"
 )
 
 // usable is what openapi.sql returns.
@@ -43,7 +46,7 @@ type object = map[string]any
 
 // description puts a document of OpenAPI 2.0 together, with the names that clients of PostgREST look for.
 type description struct {
-	catalog *Catalog
+	catalog *catalog.Catalog
 	schema  string
 	base    string
 	usable
@@ -52,7 +55,7 @@ type description struct {
 }
 
 // mediaTypes are the formats of tables.
-var mediaTypes = []string{"application/json", mediaObject + stripped, mediaObject, "text/csv"}
+var mediaTypes = []string{"application/json", planner.MediaObject + planner.NullsStripped, planner.MediaObject, "text/csv"}
 
 // document returns the whole.
 func (d *description) document() object {
@@ -86,7 +89,7 @@ func (d *description) document() object {
 // relation adds a table or view.
 func (d *description) relation(i int, paths, definitions, parameters object) {
 	r := &d.Relations[i]
-	known := d.catalog.relations[qualifiedName{d.schema, r.Name}]
+	known := d.catalog.Relations[catalog.QualifiedName{Schema: d.schema, Name: r.Name}]
 	properties, required, filters := object{}, []string{}, []any{}
 	for j := range r.Columns {
 		c := &r.Columns[j]
@@ -144,7 +147,7 @@ func (d *description) relation(i int, paths, definitions, parameters object) {
 }
 
 // notes says what a column is a key of, in PostgREST's words, which clients read.
-func (d *description) notes(r *Relation, column string) string {
+func (d *description) notes(r *catalog.Relation, column string) string {
 	if r == nil {
 		return "" // younger than the catalog
 	}
@@ -154,12 +157,12 @@ func (d *description) notes(r *Relation, column string) string {
 			notes = append(notes, "This is a Primary Key.<pk/>")
 		}
 	}
-	for _, rel := range r.relationships {
-		if !rel.outgoing || rel.junction != nil || rel.function != nil || len(rel.columns) != 1 || rel.columns[0].from.Name != column ||
-			rel.target.isView() || rel.target.Schema != d.schema || !d.visible[rel.target.Name] {
+	for _, rel := range r.Relationships {
+		if !rel.Outgoing || rel.Junction != nil || rel.Function != nil || len(rel.Columns) != 1 || rel.Columns[0].From.Name != column ||
+			rel.Target.IsView() || rel.Target.Schema != d.schema || !d.visible[rel.Target.Name] {
 			continue
 		}
-		table, key := rel.target.Name, rel.columns[0].to.Name
+		table, key := rel.Target.Name, rel.Columns[0].To.Name
 		notes = append(notes, "This is a Foreign Key to `"+table+"."+key+"`.<fk table='"+table+"' column='"+key+"'/>")
 		break
 	}
@@ -199,7 +202,7 @@ func (d *description) function(i int, paths object) {
 	}
 	operation := func(parameters []any) object {
 		o := object{"tags": []string{"(rpc) " + f.Name}, "parameters": parameters, "responses": response("200", "OK"),
-			"produces": []string{"application/json", mediaObject + stripped, mediaObject}}
+			"produces": []string{"application/json", planner.MediaObject + planner.NullsStripped, planner.MediaObject}}
 		describeOperation(o, f.Description)
 		return o
 	}

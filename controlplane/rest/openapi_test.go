@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/wayli-app/fluxbase/controlplane/gateway"
+	"github.com/wayli-app/fluxbase/controlplane/rest/resttest"
 )
 
 // root sends a request for the description.
@@ -86,7 +87,7 @@ func TestOpenAPIDocument(t *testing.T) {
 		t.Fatal(err)
 	}
 	version := f.Cache.Current().Version[:12]
-	compareGolden(t, "openapi.json", append(bytes.ReplaceAll(text.Bytes(), []byte(version), []byte("VERSION")), '\n'))
+	resttest.Compare(t, "openapi.json", append(bytes.ReplaceAll(text.Bytes(), []byte(version), []byte("VERSION")), '\n'))
 
 	head := f.root(t, "HEAD")
 	if head.Code != 200 || head.Body.Len() > 0 || head.Header().Get("Content-Length") != w.Header().Get("Content-Length") {
@@ -103,7 +104,7 @@ func TestOpenAPIDocument(t *testing.T) {
 func TestOpenAPIReferences(t *testing.T) {
 	t.Parallel()
 	var document map[string]any
-	if err := json.Unmarshal(readGolden(t, "openapi.json"), &document); err != nil {
+	if err := json.Unmarshal(resttest.Read(t, "openapi.json"), &document); err != nil {
 		t.Fatal(err)
 	}
 	seen := 0

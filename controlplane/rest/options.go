@@ -4,21 +4,25 @@ import (
 	"net/http"
 
 	"github.com/wayli-app/fluxbase/controlplane/gateway"
+	"github.com/wayli-app/fluxbase/controlplane/rest/catalog"
+	"github.com/wayli-app/fluxbase/controlplane/rest/dialect"
+	"github.com/wayli-app/fluxbase/controlplane/rest/fault"
+	"github.com/wayli-app/fluxbase/controlplane/rest/planner"
 )
 
 // options answers OPTIONS: the methods that the table or function takes (RFC 9110 section 9.3.7). Grants do not count: they
 // are PostgreSQL's business, and it is not asked.
-func (h *Handler) options(w http.ResponseWriter, r *http.Request, caller gateway.Caller, target Target, name string) {
-	catalog, err := h.catalog(r.Context())
+func (h *Handler) options(w http.ResponseWriter, r *http.Request, caller gateway.Caller, target dialect.Target, name string) {
+	current, err := h.catalog(r.Context())
 	if err != nil {
 		h.fail(w, r, caller, err)
 		return
 	}
 	profile := r.Header.Get("Accept-Profile")
-	allow, refusal := catalog.allow(profile, target, name)
-	if refusal != nil && refusal.stale {
-		if newer := h.Cache.Refresh(r.Context(), catalog); newer != catalog {
-			allow, refusal = newer.allow(profile, target, name)
+	allow, refusal := allowed(current, profile, target, name)
+	if refusal != nil && refusal.Stale {
+		if newer := h.Cache.Refresh(r.Context(), current); newer != current {
+			allow, refusal = allowed(newer, profile, target, name)
 		}
 	}
 	if refusal != nil {
@@ -40,18 +44,18 @@ const (
 	eventDelete = 1 << 4
 )
 
-// allow returns the methods that a table or function takes, in PostgREST's order.
-func (c *Catalog) allow(profile string, target Target, name string) (string, *Error) {
-	schema, err := c.schema(profile)
+// allowed returns the methods that a table or function takes, in PostgREST's order.
+func allowed(c *catalog.Catalog, profile string, target dialect.Target, name string) (string, *fault.Error) {
+	schema, err := c.Schema(profile)
 	if err != nil {
 		return "", err
 	}
-	if target == Function {
-		return c.allowCall(schema, name)
+	if target == dialect.Function {
+		return allowedCall(c, schema, name)
 	}
-	r := c.relations[qualifiedName{schema, name}]
+	r := c.Relations[catalog.QualifiedName{Schema: schema, Name: name}]
 	if r == nil {
-		return "", errTable(schema, name)
+		return "", fault.Table(schema, name)
 	}
 	methods := "OPTIONS,GET,HEAD"
 	for _, m := range []struct {
@@ -65,14 +69,14 @@ func (c *Catalog) allow(profile string, target Target, name string) (string, *Er
 	return methods, nil
 }
 
-// allowCall returns the methods of the functions of a name: one that may write takes POST alone.
-func (c *Catalog) allowCall(schema, name string) (string, *Error) {
-	routines := c.routines[qualifiedName{schema, name}]
+// allowedCall returns the methods of the functions of a name: one that may write takes POST alone.
+func allowedCall(c *catalog.Catalog, schema, name string) (string, *fault.Error) {
+	routines := c.Routines[catalog.QualifiedName{Schema: schema, Name: name}]
 	if len(routines) == 0 {
-		return "", errFunction(schema, name, nil, BodyNamed)
+		return "", planner.NoFunction(schema, name, nil, dialect.BodyNamed)
 	}
 	for _, f := range routines {
-		if f.Volatility != Volatile {
+		if f.Volatility != catalog.Volatile {
 			return "OPTIONS,GET,HEAD,POST", nil
 		}
 	}

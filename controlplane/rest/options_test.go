@@ -2,6 +2,9 @@ package rest
 
 import (
 	"testing"
+	"time"
+
+	"github.com/wayli-app/fluxbase/controlplane/rest/catalog"
 )
 
 // TestOptionsMethod sees which methods tables, views and functions are said to take, without asking the database.
@@ -51,11 +54,12 @@ func TestOptionsMethod(t *testing.T) {
 			t.Errorf("%s %s: %s", c.path, c.profile, w.Body)
 		}
 	}
-	// What is created meanwhile is found, as by any other method.
+	// What is created meanwhile is found, as by any other method: by a cache that has not loaded for misses before.
+	f.Cache = catalog.NewCache(f.load, time.Now)
+	if err := f.Cache.Reload(t.Context()); err != nil {
+		t.Fatal(err)
+	}
 	f.exec(t, "create table public.late (id integer primary key)")
-	f.Cache.mu.Lock()
-	f.Cache.miss = nil
-	f.Cache.mu.Unlock()
 	if w := f.do(t, "OPTIONS", "/late", ""); w.Header().Get("Allow") != all {
 		t.Errorf("a new table: %d %v", w.Code, w.Header())
 	}
@@ -101,9 +105,9 @@ func TestAnswerHeaders(t *testing.T) {
 		}
 	}
 	one := fakeHandler(t, &fake{row: [][]byte{[]byte("[]"), []byte("0"), nil, nil}}, func(c *Config) {
-		catalog := *c.Cache.Current()
-		catalog.Schemas = catalog.Schemas[:1]
-		c.Cache.current.Store(&catalog)
+		one := *c.Cache.Current()
+		one.Schemas = one.Schemas[:1]
+		c.Cache = cacheOf(t, &one)
 	})
 	if w := serve(t, one, "GET", "/tasks", ""); w.Code != 200 || w.Header().Get("Content-Profile") != "" {
 		t.Errorf("with one schema: %v", w.Header())

@@ -6,6 +6,8 @@ import (
 	"strings"
 
 	"github.com/wayli-app/fluxbase/controlplane/gateway"
+	"github.com/wayli-app/fluxbase/controlplane/rest/catalog"
+	"github.com/wayli-app/fluxbase/controlplane/rest/dialect"
 )
 
 // preRequestSQL finds a function that can be called before every request.
@@ -16,7 +18,7 @@ where n.nspname = $1::pg_catalog.text and p.proname = $2::pg_catalog.text and p.
 
 // PreRequest returns the SQL of the function that the setting rest.pre_request names: schema.function, or a function of the
 // schema public. It has no arguments.
-func PreRequest(ctx context.Context, g Gateway, name string) (sql string, err error) {
+func PreRequest(ctx context.Context, g catalog.Gateway, name string) (sql string, err error) {
 	schema, function, qualified := strings.Cut(name, ".")
 	if !qualified {
 		schema, function = "public", name
@@ -37,7 +39,7 @@ func PreRequest(ctx context.Context, g Gateway, name string) (sql string, err er
 
 // before returns the statement that runs before the statement of a request, nil for none: it sets the search path,
 // tells SQL what was asked, if some looks at it, and calls the function of the setting, in this order.
-func (h *Handler) before(path string, looks bool, a *asked) *gateway.Statement {
+func (h *Handler) before(path string, looks bool, a *dialect.Asked) *gateway.Statement {
 	if path == "" && !looks && h.PreRequest == "" {
 		return nil
 	}
@@ -48,7 +50,7 @@ func (h *Handler) before(path string, looks bool, a *asked) *gateway.Statement {
 		parts = append(parts, "pg_catalog.set_config('search_path', $1, true)")
 	}
 	if looks {
-		parts = append(parts, a.tell(&s))
+		parts = append(parts, tell(a, &s))
 	}
 	if h.PreRequest != "" {
 		parts = append(parts, h.PreRequest+"()")

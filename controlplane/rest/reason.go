@@ -11,6 +11,8 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/wayli-app/fluxbase/controlplane/gateway"
+	"github.com/wayli-app/fluxbase/controlplane/rest/dialect"
+	"github.com/wayli-app/fluxbase/controlplane/rest/planner"
 )
 
 // ReasonHeader carries, in development, why a request was refused or wrote no row.
@@ -31,13 +33,13 @@ const maxExplained = 10
 
 // explain says why a request was refused, in a header and as the hint of the error, or why its write had no effect.
 // It does nothing in production, where nobody explains.
-func (h *Handler) explain(w http.ResponseWriter, r *http.Request, caller gateway.Caller, request *Request, plan *Plan, a *answer, err error) {
-	if h.Reason == nil || plan == nil || plan.relation == nil {
+func (h *Handler) explain(w http.ResponseWriter, r *http.Request, caller gateway.Caller, request *dialect.Request, plan *planner.Plan, a *answer, err error) {
+	if h.Reason == nil || plan == nil || plan.Relation == nil {
 		return
 	}
 	var pg *pgconn.PgError
 	switch {
-	case err == nil && a.rows == 0 && (plan.action == Update || plan.action == Delete):
+	case err == nil && a.rows == 0 && (plan.Action == dialect.Update || plan.Action == dialect.Delete):
 	case errors.As(err, &pg) && pg.Code == "42501":
 	default:
 		return
@@ -63,17 +65,17 @@ func (h *Handler) explain(w http.ResponseWriter, r *http.Request, caller gateway
 
 // denial gathers what an explanation needs. The row that the filters name is read with the rights of a service key:
 // the caller may not see it, and is not shown it.
-func (h *Handler) denial(ctx context.Context, request *Request, plan *Plan) (d Denial, found bool) {
-	d = Denial{Table: plan.relation.SQL, Command: commands[plan.action], Reads: len(request.Where) > 0, Returning: plan.represents()}
-	for _, part := range plan.parts {
+func (h *Handler) denial(ctx context.Context, request *dialect.Request, plan *planner.Plan) (d Denial, found bool) {
+	d = Denial{Table: plan.Relation.SQL, Command: commands[plan.Action], Reads: len(request.Where) > 0, Returning: plan.Represents()}
+	for _, body := range plan.Bodies() {
 		var rows []json.RawMessage
-		if json.Unmarshal(part.json, &rows) == nil && len(d.New)+len(rows) <= maxExplained {
+		if json.Unmarshal(body, &rows) == nil && len(d.New)+len(rows) <= maxExplained {
 			for _, row := range rows {
 				d.New = append(d.New, row)
 			}
 		}
 	}
-	if plan.action != Update && plan.action != Delete {
+	if plan.Action != dialect.Update && plan.Action != dialect.Delete {
 		return d, true
 	}
 	d.Row, found = h.hiddenRow(ctx, request)
@@ -81,11 +83,11 @@ func (h *Handler) denial(ctx context.Context, request *Request, plan *Plan) (d D
 }
 
 // hiddenRow reads the first row that the filters name. When it cannot be read the question is asked without it.
-func (h *Handler) hiddenRow(ctx context.Context, request *Request) (row []byte, found bool) {
-	catalog := h.Cache.Current()
+func (h *Handler) hiddenRow(ctx context.Context, request *dialect.Request) (row []byte, found bool) {
+	current := h.Cache.Current()
 	one := int64(1)
-	plan, refusal := catalog.Plan(&Request{Action: Read, Get: true, Schema: request.Schema, Name: request.Name,
-		Query: Query{Where: request.Where, Limit: &one}})
+	plan, refusal := planner.New(current, &dialect.Request{Action: dialect.Read, Get: true, Schema: request.Schema, Name: request.Name,
+		Query: dialect.Query{Where: request.Where, Limit: &one}})
 	if refusal != nil {
 		return nil, true
 	}
@@ -103,7 +105,7 @@ func (h *Handler) hiddenRow(ctx context.Context, request *Request) (row []byte, 
 }
 
 // commands are what auth.explain_access calls the actions on a table.
-var commands = map[Action]string{Read: "select", Insert: "insert", Put: "insert", Update: "update", Delete: "delete"}
+var commands = map[dialect.Action]string{dialect.Read: "select", dialect.Insert: "insert", dialect.Put: "insert", dialect.Update: "update", dialect.Delete: "delete"}
 
 // oneLine is text that a header may hold.
 func oneLine(s string) string {

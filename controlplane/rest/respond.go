@@ -9,6 +9,11 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+
+	"github.com/wayli-app/fluxbase/controlplane/rest/catalog"
+	"github.com/wayli-app/fluxbase/controlplane/rest/dialect"
+	"github.com/wayli-app/fluxbase/controlplane/rest/fault"
+	"github.com/wayli-app/fluxbase/controlplane/rest/planner"
 )
 
 const contentTypeJSON = "application/json; charset=utf-8"
@@ -21,12 +26,12 @@ type answer struct {
 
 	existing int64 // of an insert that may update: rows that were there before
 
-	large   *largeAnswer // how a large body is sent; nil is as it is
-	spooled *spool       // the body of a bulk insert's answer, instead of body
+	large   *largeAnswer   // how a large body is sent; nil is as it is
+	spooled *dialect.Spool // the body of a bulk insert's answer, instead of body
 
 	status  int // that SQL wants; 0 when it does not say
-	own     []ownHeader
-	refused *Error // of what SQL wants
+	own     []fault.Header
+	refused *fault.Error // of what SQL wants
 }
 
 // maxKept is the size in bytes up to which the buffer of an answer is kept for the next one.
@@ -42,12 +47,12 @@ func (a *answer) free() {
 }
 
 // taker returns the function that takes the rows of a plan's statement. There may be none: a function may return no void.
-func (a *answer) taker(p *Plan) func(row [][]byte) error {
+func (a *answer) taker(p *planner.Plan) func(row [][]byte) error {
 	a.reset()
 	switch {
-	case p.media.explain != nil:
+	case p.Media.Explains():
 		return a.line
-	case p.media.custom != nil && p.media.custom.binary && !p.head:
+	case p.Media.Custom != nil && p.Media.Custom.Binary && !p.Head:
 		return a.takeBinary
 	}
 	return a.take
@@ -101,66 +106,66 @@ func (a *answer) take(row [][]byte) (err error) {
 }
 
 // check refuses an answer that is not what the client allows. Writes were checked by PostgreSQL.
-func (a *answer) check(p *Plan) *Error {
-	if p.media.explain != nil {
+func (a *answer) check(p *planner.Plan) *fault.Error {
+	if p.Media.Explains() {
 		return nil
 	}
-	if p.merges() {
+	if p.Merges() {
 		a.existing, a.total = a.total, -1
 	}
-	if p.prefer.Count && a.total < 0 {
+	if p.Prefer.Count && a.total < 0 {
 		a.total = a.rows
 	}
 	switch {
-	case p.prefer.Count && p.offset > a.total && (p.action == Read || p.action == Call):
-		return errOffset(p.offset, a.total)
-	case p.media.Object && a.rows != 1 && p.ReadOnly():
-		return errSingular(a.rows)
+	case p.Prefer.Count && p.Offset > a.total && (p.Action == dialect.Read || p.Action == dialect.Call):
+		return fault.Offset(p.Offset, a.total)
+	case p.Media.Object && a.rows != 1 && p.ReadOnly():
+		return fault.Singular(a.rows)
 	}
 	return a.refused
 }
 
 // write answers a request that succeeded. It returns the names of headers that SQL may not add.
-func (a *answer) write(w http.ResponseWriter, p *Plan) (dropped []string) {
+func (a *answer) write(w http.ResponseWriter, p *planner.Plan) (dropped []string) {
 	header := w.Header()
 	status := http.StatusOK
 	hasBody := true
-	if p.media.explain != nil {
+	if p.Media.Explains() {
 		a.writePlan(w, p)
 		return nil
 	}
-	switch p.action {
-	case Read:
-		status = a.contentRange(header, p, p.offset, a.rows)
-	case Call:
-		status = a.contentRange(header, p, p.offset, a.rows)
-		if p.routine.Returns == Void {
+	switch p.Action {
+	case dialect.Read:
+		status = a.contentRange(header, p, p.Offset, a.rows)
+	case dialect.Call:
+		status = a.contentRange(header, p, p.Offset, a.rows)
+		if p.Routine.Returns == catalog.Void {
 			status, hasBody = http.StatusNoContent, false
 		}
-	case Insert:
+	case dialect.Insert:
 		a.contentRange(header, p, 0, 0)
-		status, hasBody = http.StatusCreated, p.represents()
-		if p.merges() && a.existing == a.rows {
+		status, hasBody = http.StatusCreated, p.Represents()
+		if p.Merges() && a.existing == a.rows {
 			status = http.StatusOK
 		}
-		if p.locates() && len(a.body) > 0 {
-			header.Set("Location", a.location(p.relation))
+		if p.Locates() && len(a.body) > 0 {
+			header.Set("Location", a.location(p.Relation))
 		}
-	case Put:
+	case dialect.Put:
 		if a.existing == 0 {
 			status = http.StatusCreated
 		}
-	case Update:
+	case dialect.Update:
 		a.contentRange(header, p, 0, a.rows)
-	case Delete:
+	case dialect.Delete:
 		a.contentRange(header, p, 0, 0)
 	}
-	if p.action == Update || p.action == Delete || p.action == Put {
-		if hasBody = p.represents(); !hasBody {
+	if p.Action == dialect.Update || p.Action == dialect.Delete || p.Action == dialect.Put {
+		if hasBody = p.Represents(); !hasBody {
 			status = http.StatusNoContent
 		}
 	}
-	if applied := p.prefer.applied(p.action); applied != "" {
+	if applied := p.Prefer.Applied(p.Action); applied != "" {
 		header.Set("Preference-Applied", applied)
 	}
 	if a.status != 0 {
@@ -168,18 +173,18 @@ func (a *answer) write(w http.ResponseWriter, p *Plan) (dropped []string) {
 		hasBody = hasBody && hasContent(status)
 	}
 	if hasBody {
-		header.Set("Content-Type", p.media.contentType())
-		if p.profile != "" {
-			header.Set("Content-Profile", p.profile)
+		header.Set("Content-Type", p.Media.ContentType())
+		if p.Profile != "" {
+			header.Set("Content-Profile", p.Profile)
 		}
 	}
 	dropped = addOwn(header, a.own)
-	if !hasBody || p.head {
+	if !hasBody || p.Head {
 		w.WriteHeader(status)
 		return dropped
 	}
 	if a.spooled != nil {
-		a.spooled.send(w, status)
+		sendSpool(w, a.spooled, status)
 		return dropped
 	}
 	if a.large != nil {
@@ -192,9 +197,9 @@ func (a *answer) write(w http.ResponseWriter, p *Plan) (dropped []string) {
 	return dropped
 }
 
-// contentRange says which rows of the whole the answer holds, and returns the status that fits: 206 for
+// ContentRange says which rows of the whole the answer holds, and returns the status that fits: 206 for
 // a part of a whole whose size is known.
-func (a *answer) contentRange(header http.Header, p *Plan, offset, rows int64) int {
+func (a *answer) contentRange(header http.Header, p *planner.Plan, offset, rows int64) int {
 	b := make([]byte, 0, 32)
 	if rows == 0 || a.total == 0 {
 		b = append(b, '*')
@@ -204,7 +209,7 @@ func (a *answer) contentRange(header http.Header, p *Plan, offset, rows int64) i
 		b = strconv.AppendInt(b, offset+rows-1, 10)
 	}
 	b = append(b, '/')
-	if !p.prefer.Count {
+	if !p.Prefer.Count {
 		header.Set("Content-Range", string(append(b, '*')))
 		return http.StatusOK
 	}
@@ -216,7 +221,7 @@ func (a *answer) contentRange(header http.Header, p *Plan, offset, rows int64) i
 }
 
 // location is the address of the inserted row, whose primary key is the body.
-func (a *answer) location(r *Relation) string {
+func (a *answer) location(r *catalog.Relation) string {
 	var values []string
 	if json.Unmarshal(a.body, &values) != nil || len(values) != len(r.PrimaryKey) {
 		return ""
@@ -232,4 +237,18 @@ func (a *answer) location(r *Relation) string {
 		b.WriteString("eq." + url.QueryEscape(values[i]))
 	}
 	return b.String()
+}
+
+// writePlan answers with the plan of the statement.
+func (a *answer) writePlan(w http.ResponseWriter, p *planner.Plan) {
+	header := w.Header()
+	header.Set("Content-Type", p.Media.ContentType())
+	if p.Profile != "" {
+		header.Set("Content-Profile", p.Profile)
+	}
+	header.Set("Content-Length", strconv.Itoa(len(a.body)))
+	w.WriteHeader(http.StatusOK)
+	if !p.Head {
+		_, _ = w.Write(a.body) // the client went away: nobody is left to tell
+	}
 }

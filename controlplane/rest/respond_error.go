@@ -12,12 +12,13 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/wayli-app/fluxbase/controlplane/gateway"
+	"github.com/wayli-app/fluxbase/controlplane/rest/fault"
 )
 
 // fail answers a request that did not succeed.
 func (h *Handler) fail(w http.ResponseWriter, r *http.Request, caller gateway.Caller, err error) {
 	err = h.hideTenant(r, caller, err)
-	var refusal *Error
+	var refusal *fault.Error
 	var pg *pgconn.PgError
 	switch {
 	case errors.As(err, &refusal):
@@ -25,11 +26,11 @@ func (h *Handler) fail(w http.ResponseWriter, r *http.Request, caller gateway.Ca
 		return // the client went away
 	case errors.Is(err, gateway.ErrBusy):
 		w.Header().Set("Retry-After", "1")
-		refusal = &Error{Status: http.StatusServiceUnavailable, Code: "PGRST003",
+		refusal = &fault.Error{Status: http.StatusServiceUnavailable, Code: "PGRST003",
 			Message: "Timed out acquiring connection from connection pool."}
 	case errors.Is(err, gateway.ErrUnavailable):
 		w.Header().Set("Retry-After", "5")
-		refusal = &Error{Status: http.StatusServiceUnavailable, Code: "PGRST001",
+		refusal = &fault.Error{Status: http.StatusServiceUnavailable, Code: "PGRST001",
 			Message: "Database connection error. Retrying the connection."}
 	case errors.As(err, &pg):
 		if len(pg.Code) == 5 && pg.Code[:2] == "ZF" {
@@ -38,16 +39,16 @@ func (h *Handler) fail(w http.ResponseWriter, r *http.Request, caller gateway.Ca
 		}
 		refusal = fromPostgres(pg, caller.Role == "anon", h.Detail)
 	case errors.Is(err, context.DeadlineExceeded):
-		refusal = &Error{Status: http.StatusGatewayTimeout, Code: "57014", Message: "the request took too long"}
+		refusal = &fault.Error{Status: http.StatusGatewayTimeout, Code: "57014", Message: "the request took too long"}
 	default:
-		refusal = &Error{Status: http.StatusInternalServerError, Code: "PGRSTX00", Message: "internal error"}
+		refusal = &fault.Error{Status: http.StatusInternalServerError, Code: "PGRSTX00", Message: "internal error"}
 	}
 	if refusal.Status >= http.StatusInternalServerError {
 		h.Logger.LogAttrs(r.Context(), slog.LevelError, "data request failed",
 			slog.String("request_id", caller.RequestID), slog.Int("status", refusal.Status),
 			slog.String("code", refusal.Code), slog.Any("error", err))
 	}
-	h.logDropped(r.Context(), caller, refusal.write(w, r.Method == http.MethodHead))
+	h.logDropped(r.Context(), caller, writeError(w, refusal, r.Method == http.MethodHead))
 }
 
 // logDropped tells whoever writes the application that headers were dropped.
@@ -58,14 +59,14 @@ func (h *Handler) logDropped(ctx context.Context, caller gateway.Caller, names [
 	}
 }
 
-// write renders the error as PostgREST does. It returns the names of headers that SQL may not add.
-func (e *Error) write(w http.ResponseWriter, head bool) (dropped []string) {
+// writeError renders the error as PostgREST does. It returns the names of headers that SQL may not add.
+func writeError(w http.ResponseWriter, e *fault.Error, head bool) (dropped []string) {
 	var body bytes.Buffer
 	encoder := json.NewEncoder(&body)
 	encoder.SetEscapeHTML(false)
 	var details any = nullable(e.Details)
-	if e.details != nil {
-		details = e.details
+	if e.DetailsJSON != nil {
+		details = e.DetailsJSON
 	}
 	// Strings and nulls always encode.
 	_ = encoder.Encode(struct {
@@ -79,16 +80,16 @@ func (e *Error) write(w http.ResponseWriter, head bool) (dropped []string) {
 	header := w.Header()
 	header.Set("Content-Type", contentTypeJSON)
 	header.Set("Content-Length", strconv.Itoa(len(text)))
-	if e.contentRange != "" {
-		header.Set("Content-Range", e.contentRange)
+	if e.ContentRange != "" {
+		header.Set("Content-Range", e.ContentRange)
 	}
-	if e.allow != "" {
-		header.Set("Allow", e.allow)
+	if e.Allow != "" {
+		header.Set("Allow", e.Allow)
 	}
 	if e.Status == http.StatusUnauthorized {
 		header.Set("WWW-Authenticate", "Bearer")
 	}
-	dropped = addOwn(header, e.own)
+	dropped = addOwn(header, e.Own)
 	if !hasContent(e.Status) {
 		header.Del("Content-Type")
 		header.Del("Content-Length")

@@ -10,6 +10,9 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+
+	"github.com/wayli-app/fluxbase/controlplane/rest/dialect"
+	"github.com/wayli-app/fluxbase/controlplane/rest/planner"
 )
 
 // largeFrom is the size in bytes from which an answer has an entity tag and may be compressed. Below it either costs
@@ -32,25 +35,19 @@ type largeAnswer struct {
 // An answer is not compressed for a request with a cookie. Its length would tell something about its content to whoever
 // can make a browser ask again and again, with guesses in the query and the cookie beside them (BREACH); a bearer token
 // is sent by nobody but its owner.
-func (h *Handler) large(r *http.Request, p *Plan, a *answer) *largeAnswer {
+func (h *Handler) large(r *http.Request, p *planner.Plan, a *answer) *largeAnswer {
 	if len(a.body) < largeFrom {
 		return nil
 	}
 	var l largeAnswer
-	if h.ETag && r.Method == http.MethodGet && a.status == 0 && !p.media.private() && !namesBefore(a.own, "Etag") {
+	if h.ETag && r.Method == http.MethodGet && a.status == 0 && !p.Media.Explains() && !namesBefore(a.own, "Etag") {
 		l.tag, l.match = true, r.Header["If-None-Match"]
 	}
-	if h.Compress && len(r.Header["Cookie"]) == 0 && !p.media.packed() && !namesBefore(a.own, "Content-Encoding") {
+	if h.Compress && len(r.Header["Cookie"]) == 0 && !p.Media.Packed() && !namesBefore(a.own, "Content-Encoding") {
 		l.vary, l.zip = true, acceptsGzip(r.Header["Accept-Encoding"])
 	}
 	return &l
 }
-
-// private tells whether an answer is not the resource itself.
-func (m Media) private() bool { return m.explain != nil }
-
-// packed tells whether a format is probably compressed already.
-func (m Media) packed() bool { return m.custom != nil && m.custom.binary }
 
 // send answers with the body, compressed or not, or with nothing but the news that the client has it.
 func (l *largeAnswer) send(w http.ResponseWriter, status int, body []byte) {
@@ -114,7 +111,7 @@ func acceptsGzip(fields []string) bool {
 			one, field, _ = strings.Cut(field, ",")
 			coding, parameters, _ := strings.Cut(one, ";")
 			if strings.EqualFold(strings.TrimSpace(coding), "gzip") {
-				return quality(parameters) > 0
+				return dialect.Quality(parameters) > 0
 			}
 		}
 	}

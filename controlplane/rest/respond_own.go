@@ -6,13 +6,12 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+
+	"github.com/wayli-app/fluxbase/controlplane/rest/fault"
 )
 
 // What SQL of the application may say about an answer: its status and headers, in the settings response.status and
 // response.headers of the transaction or in an error of SQLSTATE PGRST.
-
-// ownHeader is a header that SQL adds to an answer.
-type ownHeader struct{ name, value string }
 
 // Bounds of the headers that SQL adds to one answer.
 const (
@@ -21,10 +20,10 @@ const (
 )
 
 // ownStatus reads the setting response.status: a final status of HTTP.
-func ownStatus(text []byte) (int, *Error) {
+func ownStatus(text []byte) (int, *fault.Error) {
 	status, err := strconv.Atoi(string(bytes.TrimSpace(text)))
 	if err != nil || !isFinal(status) {
-		return 0, errOwnStatus()
+		return 0, fault.OwnStatus()
 	}
 	return status, nil
 }
@@ -33,24 +32,24 @@ func ownStatus(text []byte) (int, *Error) {
 func isFinal(status int) bool { return status >= 200 && status <= 599 }
 
 // ownHeaders reads the setting response.headers: a JSON array of objects with one string each.
-func ownHeaders(text []byte) ([]ownHeader, *Error) {
+func ownHeaders(text []byte) ([]fault.Header, *fault.Error) {
 	if len(text) > maxOwnHeaderBytes {
-		return nil, errOwnHeaders()
+		return nil, fault.OwnHeaders()
 	}
 	var objects []map[string]*string
 	if json.Unmarshal(text, &objects) != nil || objects == nil || len(objects) > maxOwnHeaders {
-		return nil, errOwnHeaders()
+		return nil, fault.OwnHeaders()
 	}
-	list := make([]ownHeader, len(objects))
+	list := make([]fault.Header, len(objects))
 	for i, object := range objects {
 		if len(object) != 1 {
-			return nil, errOwnHeaders()
+			return nil, fault.OwnHeaders()
 		}
 		for name, value := range object {
 			if value == nil || !isToken(name) || !isFieldValue(*value) {
-				return nil, errOwnHeaders()
+				return nil, fault.OwnHeaders()
 			}
-			list[i] = ownHeader{http.CanonicalHeaderKey(name), *value}
+			list[i] = fault.Header{Name: http.CanonicalHeaderKey(name), Value: *value}
 		}
 	}
 	return list, nil
@@ -58,24 +57,24 @@ func ownHeaders(text []byte) ([]ownHeader, *Error) {
 
 // addOwn adds headers to an answer: the first of a name replaces what we would have said ourselves. It returns the
 // names of those that are not SQL's to say.
-func addOwn(header http.Header, own []ownHeader) (dropped []string) {
+func addOwn(header http.Header, own []fault.Header) (dropped []string) {
 	for i, h := range own {
 		switch {
-		case isReserved(h.name), h.name == "Set-Cookie" && isReservedCookie(h.value):
-			dropped = append(dropped, h.name)
-		case h.name == "Vary" || h.name == "Set-Cookie" || namesBefore(own[:i], h.name):
-			header.Add(h.name, h.value)
+		case isReserved(h.Name), h.Name == "Set-Cookie" && isReservedCookie(h.Value):
+			dropped = append(dropped, h.Name)
+		case h.Name == "Vary" || h.Name == "Set-Cookie" || namesBefore(own[:i], h.Name):
+			header.Add(h.Name, h.Value)
 		default:
-			header.Set(h.name, h.value)
+			header.Set(h.Name, h.Value)
 		}
 	}
 	return dropped
 }
 
 // namesBefore tells whether one of the headers has this name.
-func namesBefore(own []ownHeader, name string) bool {
+func namesBefore(own []fault.Header, name string) bool {
 	for _, h := range own {
-		if h.name == name {
+		if h.Name == name {
 			return true
 		}
 	}

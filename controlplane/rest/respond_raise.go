@@ -6,6 +6,8 @@ import (
 	"strconv"
 
 	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/wayli-app/fluxbase/controlplane/rest/fault"
 )
 
 // sqlstateRaise is the SQLSTATE with which a function says all of an answer itself.
@@ -26,7 +28,7 @@ type raisedDetail struct {
 }
 
 // raised is the answer that an error of SQLSTATE PGRST asks for. detail says whether a refusal of it may quote it.
-func raised(err *pgconn.PgError, detail Detail) *Error {
+func raised(err *pgconn.PgError, detail Detail) *fault.Error {
 	var message raisedMessage
 	if json.Unmarshal([]byte(err.Message), &message) != nil || message.Code == nil || message.Message == nil {
 		return errRaise(detail, "Invalid JSON value for MESSAGE: '"+err.Message+"'",
@@ -43,19 +45,19 @@ func raised(err *pgconn.PgError, detail Detail) *Error {
 	if json.Unmarshal([]byte(err.Detail), &says) != nil || says.Status == nil || !isFinal(*says.Status) || says.Headers == nil || len(says.Headers) > maxOwnHeaders {
 		return errRaise(detail, "Invalid JSON value for DETAIL: '"+err.Detail+"'", hint)
 	}
-	e := &Error{Status: *says.Status, Code: *message.Code, Message: *message.Message, Details: message.Details, Hint: message.Hint}
+	e := &fault.Error{Status: *says.Status, Code: *message.Code, Message: *message.Message, Details: message.Details, Hint: message.Hint}
 	for name, value := range says.Headers {
 		if value == nil || !isToken(name) || !isFieldValue(*value) {
 			return errRaise(detail, "Invalid JSON value for DETAIL: '"+err.Detail+"'", hint)
 		}
-		e.own = append(e.own, ownHeader{http.CanonicalHeaderKey(name), *value})
+		e.Own = append(e.Own, fault.Header{Name: http.CanonicalHeaderKey(name), Value: *value})
 	}
 	return e
 }
 
 // errRaise reports an error of SQLSTATE PGRST that is not what it should be.
-func errRaise(detail Detail, details, hint string) *Error {
-	e := &Error{Status: http.StatusInternalServerError, Code: "PGRST121", reason: details,
+func errRaise(detail Detail, details, hint string) *fault.Error {
+	e := &fault.Error{Status: http.StatusInternalServerError, Code: "PGRST121", Reason: details,
 		Message: `Could not parse JSON in the "RAISE SQLSTATE 'PGRST'" error`}
 	if detail == DetailFull {
 		e.Details, e.Hint = details, hint

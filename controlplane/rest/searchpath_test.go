@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/wayli-app/fluxbase/controlplane/rest/catalog"
 )
 
 // searching is an application in a schema of its own, whose SQL counts on the search path of PostgREST.
@@ -38,8 +40,8 @@ func searchSetup(t *testing.T, extra ...string) *fixture {
 	t.Helper()
 	f := setup(t)
 	f.exec(t, searching)
-	f.Cache = NewCache(func(ctx context.Context) (*Catalog, error) {
-		return Load(ctx, f.gateway, Schemas{Exposed: []string{"api", "public"}, Extra: extra})
+	f.Cache = catalog.NewCache(func(ctx context.Context) (*catalog.Catalog, error) {
+		return catalog.Load(ctx, f.gateway, catalog.Schemas{Exposed: []string{"api", "public"}, Extra: extra})
 	}, time.Now)
 	if err := f.Cache.Reload(t.Context()); err != nil {
 		t.Fatal(err)
@@ -102,7 +104,7 @@ func TestSearchPathOfLogin(t *testing.T) {
 		}
 		f.exec(t, `create or replace function api.unqualified() returns json language sql stable as $$ select json_build_array(current_setting('search_path')) $$`)
 		f.exchange(t, exchange{"GET", "/rpc/unqualified", "", nil, 200, want, "0-0/*"})
-		if f.before(f.Cache.Current().paths["public"].setting, false, nil) != nil {
+		if f.before(f.Cache.Current().Paths["public"].Setting, false, nil) != nil {
 			t.Error("a request to public has a statement before its own")
 		}
 	}
@@ -113,11 +115,11 @@ func TestOpenSchemas(t *testing.T) {
 	t.Parallel()
 	f := searchSetup(t)
 	schemas := []string{"api", "ext", "absent"}
-	if open, err := OpenSchemas(t.Context(), f.gateway, schemas); err != nil || open != nil {
+	if open, err := catalog.OpenSchemas(t.Context(), f.gateway, schemas); err != nil || open != nil {
 		t.Errorf("%q %v", open, err)
 	}
 	f.exec(t, "grant create on schema ext to authenticated; grant create on schema api to public; grant create on schema other to public")
-	open, err := OpenSchemas(t.Context(), f.gateway, schemas)
+	open, err := catalog.OpenSchemas(t.Context(), f.gateway, schemas)
 	if err != nil || !slices.Contains(open, "authenticated may create objects in ext") || !slices.Contains(open, "anon may create objects in api") ||
 		strings.Contains(strings.Join(open, ", "), "other") || slices.Contains(open, "anon may create objects in ext") {
 		t.Errorf("%q %v", open, err)

@@ -8,14 +8,12 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/wayli-app/fluxbase/controlplane/gateway"
+	"github.com/wayli-app/fluxbase/controlplane/rest/fault"
 )
 
 // The schema of a tenant is reached like any other, by its name in Accept-Profile or Content-Profile. Its tables let members
 // pass and raise for everybody else. Whatever could tell others that the schema exists, an error about a table in it, an
 // empty table, its description, is answered as for a schema that does not exist.
-
-// codeProfile is that of an unknown schema.
-const codeProfile = "PGRST106"
 
 // sqlstateTenant is raised by the tables of a tenant's schema for those who are no members.
 const sqlstateTenant = "ZF410"
@@ -26,18 +24,18 @@ const tenantSQL = `select auth.require_tenant_schema(p_schema => $1)::text`
 // hideTenant returns the error of an unknown schema when the request names the schema of a tenant that the caller does not
 // belong to, else err. It costs a round trip, of requests to such schemas that have failed or found nothing.
 func (h *Handler) hideTenant(r *http.Request, caller gateway.Caller, err error) error {
-	catalog := h.Cache.Current()
+	current := h.Cache.Current()
 	profile := profileOf(r)
-	if catalog == nil || !catalog.tenants[profile] {
+	if current == nil || !current.Tenants[profile] {
 		return err
 	}
-	if refusal, ok := err.(*Error); ok && refusal.Code == codeProfile { // it was asked before
+	if refusal, ok := err.(*fault.Error); ok && refusal.Code == fault.CodeProfile { // it was asked before
 		return err
 	}
 	if !isTenantError(err) && !isTenantError(h.askTenant(r.Context(), caller, profile)) {
 		return err
 	}
-	return errProfile(profile, catalog.listed())
+	return fault.Profile(profile, current.Listed())
 }
 
 func (h *Handler) askTenant(ctx context.Context, caller gateway.Caller, schema string) error {
@@ -57,18 +55,4 @@ func profileOf(r *http.Request) string {
 		return r.Header.Get("Accept-Profile")
 	}
 	return r.Header.Get("Content-Profile")
-}
-
-// listed are the schemas that an error may name: all but those of tenants.
-func (c *Catalog) listed() []string {
-	if len(c.tenants) == 0 {
-		return c.Schemas
-	}
-	var list []string
-	for _, s := range c.Schemas {
-		if !c.tenants[s] {
-			list = append(list, s)
-		}
-	}
-	return list
 }

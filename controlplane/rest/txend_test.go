@@ -3,6 +3,8 @@ package rest
 import (
 	"strings"
 	"testing"
+
+	"github.com/wayli-app/fluxbase/controlplane/rest/dialect"
 )
 
 // TestTxEnd sees what stays of a write under each setting and preference, and what the answer says about it.
@@ -10,7 +12,7 @@ func TestTxEnd(t *testing.T) {
 	t.Parallel()
 	f := setup(t)
 	for _, c := range []struct {
-		end     TxEnd
+		end     dialect.TxEnd
 		prefer  string
 		status  int
 		kept    bool
@@ -18,21 +20,21 @@ func TestTxEnd(t *testing.T) {
 	}{
 		{"", "", 201, true, ""},
 		{"", "tx=rollback", 201, true, ""},
-		{TxCommit, "tx=commit, handling=strict", 201, true, "handling=strict"},
-		{TxCommit, "tx=rollback, handling=strict", 400, false, ""},
-		{TxCommitOverride, "", 201, true, ""},
-		{TxCommitOverride, "tx=commit", 201, true, "tx=commit"},
-		{TxCommitOverride, "tx=rollback", 201, false, "tx=rollback"},
-		{TxCommitOverride, "tx=rollback, tx=commit", 201, false, "tx=rollback"},
-		{TxCommitOverride, "handling=strict, tx=rollback, count=exact, return=minimal", 201, false,
+		{dialect.TxCommit, "tx=commit, handling=strict", 201, true, "handling=strict"},
+		{dialect.TxCommit, "tx=rollback, handling=strict", 400, false, ""},
+		{dialect.TxCommitOverride, "", 201, true, ""},
+		{dialect.TxCommitOverride, "tx=commit", 201, true, "tx=commit"},
+		{dialect.TxCommitOverride, "tx=rollback", 201, false, "tx=rollback"},
+		{dialect.TxCommitOverride, "tx=rollback, tx=commit", 201, false, "tx=rollback"},
+		{dialect.TxCommitOverride, "handling=strict, tx=rollback, count=exact, return=minimal", 201, false,
 			"return=minimal, count=exact, tx=rollback, handling=strict"},
-		{TxRollback, "", 201, false, ""},
-		{TxRollback, "tx=commit", 201, false, ""},
-		{TxRollback, "tx=commit, handling=strict", 400, false, ""},
-		{TxRollback, "tx=rollback, handling=strict", 201, false, "handling=strict"},
-		{TxRollbackOverride, "", 201, false, ""},
-		{TxRollbackOverride, "tx=commit", 201, true, "tx=commit"},
-		{TxRollbackOverride, "tx=rollback", 201, false, "tx=rollback"},
+		{dialect.TxRollback, "", 201, false, ""},
+		{dialect.TxRollback, "tx=commit", 201, false, ""},
+		{dialect.TxRollback, "tx=commit, handling=strict", 400, false, ""},
+		{dialect.TxRollback, "tx=rollback, handling=strict", 201, false, "handling=strict"},
+		{dialect.TxRollbackOverride, "", 201, false, ""},
+		{dialect.TxRollbackOverride, "tx=commit", 201, true, "tx=commit"},
+		{dialect.TxRollbackOverride, "tx=rollback", 201, false, "tx=rollback"},
 	} {
 		f.Limits.TxEnd = c.end
 		headers := []string{}
@@ -64,7 +66,7 @@ func TestTxEnd(t *testing.T) {
 func TestRolledBack(t *testing.T) {
 	t.Parallel()
 	f := setup(t)
-	f.Limits.TxEnd = TxCommitOverride
+	f.Limits.TxEnd = dialect.TxCommitOverride
 	const undo = "Prefer: tx=rollback, return=representation"
 	before := f.value(t, "select sum(hashtext(x::text)) from (select to_jsonb(t) from public.tasks t union all select to_jsonb(p) from public.places p) s(x)")
 	for _, c := range []struct {

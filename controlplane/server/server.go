@@ -31,6 +31,8 @@ import (
 	"github.com/wayli-app/fluxbase/controlplane/reason"
 	"github.com/wayli-app/fluxbase/controlplane/redirect"
 	"github.com/wayli-app/fluxbase/controlplane/rest"
+	"github.com/wayli-app/fluxbase/controlplane/rest/catalog"
+	"github.com/wayli-app/fluxbase/controlplane/rest/dialect"
 	"github.com/wayli-app/fluxbase/controlplane/seal"
 	"github.com/wayli-app/fluxbase/controlplane/token"
 )
@@ -62,7 +64,7 @@ type Server struct {
 	keys             *signingKeys
 	issuers          *issuer.Issuers // nil without
 	auth             *authn.Handler
-	catalog          *rest.Cache
+	catalog          *catalog.Cache
 	data             *rest.Handler
 	reason           *reason.Explainer // in development, with database.direct_url
 	guard            *guard.Guard
@@ -294,11 +296,11 @@ func (s *Server) openProviders() (*oauth.Providers, *redirect.List, error) {
 
 func (s *Server) openData(ctx context.Context) (err error) {
 	r := s.config.REST
-	s.catalog = rest.NewCache(s.loadCatalog, s.clock)
+	s.catalog = catalog.NewCache(s.loadCatalog, s.clock)
 	if err := s.catalog.Reload(ctx); err != nil {
 		return err
 	}
-	open, err := rest.OpenSchemas(ctx, s.gateway, append(slices.Clone(r.Schemas), r.ExtraSearchPath...))
+	open, err := catalog.OpenSchemas(ctx, s.gateway, append(slices.Clone(r.Schemas), r.ExtraSearchPath...))
 	if err != nil {
 		return err
 	}
@@ -317,7 +319,7 @@ func (s *Server) openData(ctx context.Context) (err error) {
 		Cache:      s.catalog,
 		Caller:     callerOf,
 		Refused:    s.refused,
-		Limits:     rest.Limits{Body: s.config.Server.MaxBodyBytes, Bulk: r.MaxBulkBytes, Rows: r.MaxRows, Aggregates: r.Aggregates, TxEnd: rest.TxEnd(r.TxEnd), Explain: r.PlanEnabled, Cost: float64(r.MaxCost)},
+		Limits:     dialect.Limits{Body: s.config.Server.MaxBodyBytes, Bulk: r.MaxBulkBytes, Rows: r.MaxRows, Aggregates: r.Aggregates, TxEnd: dialect.TxEnd(r.TxEnd), Explain: r.PlanEnabled, Cost: float64(r.MaxCost)},
 		Detail:     rest.Detail(r.ErrorDetail),
 		OpenAPI:    rest.OpenAPIMode(r.OpenAPIMode),
 		PreRequest: preRequest,
