@@ -27,6 +27,7 @@ const maxTrain = 8
 // seat is the place of one request in a lane.
 type seat struct {
 	request  *request
+	ctx      context.Context // of the request
 	took     *cellTime
 	timer    *time.Timer // stopped, unless it waits
 	turn     chan turn   // capacity 1; at most one turn comes
@@ -62,9 +63,9 @@ var seats = sync.Pool{New: func() any {
 }}
 
 // newSeat returns a seat for one attempt of a request.
-func newSeat(r *request, took *cellTime) *seat {
+func newSeat(ctx context.Context, r *request, took *cellTime) *seat {
 	s := seats.Get().(*seat)
-	s.request, s.took = r, took
+	s.request, s.ctx, s.took = r, ctx, took
 	return s
 }
 

@@ -71,7 +71,7 @@ func (g *Gateway) ride(ctx context.Context, l *lane, r *request, took *cellTime)
 	key = g.key.Load()
 	g.sign(e, r, key)
 
-	s := newSeat(r, took)
+	s := newSeat(ctx, r, took)
 	next := turn{what: lead}
 	if !l.enter(s) {
 		if next, err = l.wait(ctx, s); err != nil {

@@ -3,11 +3,13 @@ package gateway
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgconn/ctxwatch"
+	"github.com/jackc/pgx/v5/pgproto3"
 )
 
 // train is what a connection has been sent in one write: one request or several, each with its own gate and Sync. The
@@ -15,8 +17,8 @@ import (
 // is used again and again.
 //
 // A request behind another does not wait long for it. When no answer comes for stallTime, all that were not called yet
-// are sent elsewhere, alone: they are read-only, and what they would have been answered here is dropped. The same
-// happens before a statement is canceled, so that the cancel request meets no one else.
+// are sent elsewhere, alone: they are read-only, and what they would have been answered here is dropped. Only then is a
+// statement canceled whose request has ended, so that the cancel request meets no one else.
 type train struct {
 	lane    *lane
 	conn    *conn
@@ -26,8 +28,10 @@ type train struct {
 	res      *resource
 	pipeline *pgconn.Pipeline
 	seats    []*seat
-	next     int       // the first seat that was not called
-	since    time.Time // when the last answer was complete
+	next     int             // the first seat that was not called
+	reader   context.Context // of the request whose answer is being read
+	watched  bool            // the reader is
+	since    time.Time       // when the last answer was complete
 	timer    *time.Timer
 	running  bool
 	stalled  bool  // does not count in lane.running
@@ -63,12 +67,11 @@ func (l *lane) depart(ctx context.Context, s *seat, res *resource) (*train, erro
 		c.train = newTrain(l, c)
 	}
 	t := c.train
-	if !t.board(s, res) {
+	if !t.board(ctx, s, res) {
 		l.next(nil)
 		l.pool.destroy(res)
 		return nil, unavailable(errors.New("the connection was closed"))
 	}
-	t.watcher.Watch(ctx)
 	if err := t.pipeline.Flush(); err != nil {
 		s.out.lose(err)
 	}
@@ -76,7 +79,7 @@ func (l *lane) depart(ctx context.Context, s *seat, res *resource) (*train, erro
 }
 
 // board writes the messages of s, and of those who wait and fit, without sending them.
-func (t *train) board(s *seat, res *resource) bool {
+func (t *train) board(ctx context.Context, s *seat, res *resource) bool {
 	c := t.conn
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -87,22 +90,25 @@ func (t *train) board(s *seat, res *resource) bool {
 	clear(t.seats)
 	t.res, t.seats, t.next = res, append(t.seats[:0], s), 1
 	t.running, t.stalled, t.err, t.lost = true, false, nil, false
-	s.called = true
+	s.called, t.reader = true, ctx
 	if c.statements.get(s.request.batch.key) != nil {
 		t.lane.fill(t, c)
 	}
-	for _, s := range t.seats {
+	for i, s := range t.seats {
 		s.prepared = c.send(&s.request.batch, &s.out)
-		t.pipeline.SendPipelineSync()
+		if i < len(t.seats)-1 {
+			c.pg.Frontend().SendSync(&pgproto3.Sync{}) // the pipeline need not know of it
+		}
 	}
+	t.pipeline.SendPipelineSync()
 	t.since = time.Now()
 	t.timer.Reset(t.lane.stall)
 	return true
 }
 
 func newTrain(l *lane, c *conn) *train {
-	t := &train{lane: l, conn: c}
-	t.watcher = newWatcher(t)
+	t := &train{lane: l, conn: c, watcher: ctxwatch.NewContextWatcher(
+		&pgconn.CancelRequestContextWatcherHandler{Conn: c.pg, DeadlineDelay: cancelTimeout})}
 	t.timer = time.AfterFunc(l.stall, t.check)
 	t.timer.Stop()
 	return t
@@ -116,27 +122,49 @@ func (t *train) take(ctx context.Context, s *seat) {
 			t.conn.abandon()
 			s.out.broken = true
 		}
-		t.watcher.Unwatch()
+		t.unwatch()
 		if !s.out.broken && damaged(ctx, &s.out) {
 			t.fail(errDamaged, false)
 		}
 		s.took.add(t.advance(&s.out, s.out.lost && ctx.Err() == nil))
 	}()
 	if !s.out.broken {
-		t.read(&s.request.batch, s.prepared, &s.out)
+		t.read(&s.request.batch, s.prepared, &s.out, s == t.seats[len(t.seats)-1])
 	}
 	read = true
 }
 
 // read reads one answer.
-func (t *train) read(b *batch, p *prepared, out *outcome) {
-	c := t.conn
-	c.receive(b, p, out)
-	if !out.broken {
-		c.receiveSync(t.pipeline, out)
+func (t *train) read(b *batch, p *prepared, out *outcome, last bool) {
+	t.conn.receive(b, p, out)
+	switch {
+	case out.broken:
+	case last:
+		t.conn.receiveSync(t.pipeline, out)
+	default:
+		t.conn.receiveReady(out)
 	}
-	if !out.broken && c.pg.TxStatus() != 'I' {
-		out.broken = true
+}
+
+// receiveReady reads up to a ReadyForQuery that the pipeline does not know of.
+func (c *conn) receiveReady(out *outcome) {
+	for !out.broken {
+		msg, err := c.pg.Frontend().Receive()
+		if err != nil {
+			out.lose(err)
+			return
+		}
+		switch msg := msg.(type) {
+		case *pgproto3.ReadyForQuery:
+			out.broken = msg.TxStatus != 'I'
+			return
+		case *pgproto3.ErrorResponse:
+			c.fail(pgconn.ErrorResponseToPgError(msg), out)
+		case *pgproto3.NoticeResponse, *pgproto3.ParameterStatus, *pgproto3.NotificationResponse:
+		default:
+			out.err, out.broken = fmt.Errorf("gateway: unexpected %T instead of ReadyForQuery", msg), true
+			c.abandon()
+		}
 	}
 }
 
@@ -144,10 +172,16 @@ func (t *train) read(b *batch, p *prepared, out *outcome) {
 func (t *train) drain() {
 	ctx, cancel := context.WithTimeout(context.Background(), drainTime)
 	defer cancel()
-	t.watcher.Watch(ctx)
+	t.mu.Lock()
+	t.reader = ctx
+	if t.stalled { // or else it is watched when the train stalls
+		t.watch()
+	}
+	last := t.next == len(t.seats)
+	t.mu.Unlock()
 	var out outcome
-	t.read(&batch{gate: requestGate, row: ignore}, nil, &out)
-	t.watcher.Unwatch()
+	t.read(&batch{gate: requestGate, row: ignore}, nil, &out, last)
+	t.unwatch()
 	if !out.broken && damaged(ctx, &out) {
 		t.fail(errDamaged, false)
 	}
@@ -197,12 +231,12 @@ func (t *train) advance(out *outcome, lostNow bool) (took time.Duration) {
 			s.turn <- turn{what: lost}
 			continue
 		}
-		s.called = true
+		s.called, t.reader = true, s.ctx
 		t.mu.Unlock()
 		s.turn <- turn{what: ride}
 		return took
 	}
-	t.running = false
+	t.running, t.reader = false, nil
 	t.timer.Stop()
 	t.mu.Unlock()
 	t.end()
@@ -244,14 +278,8 @@ func (t *train) withdraw(s *seat) bool {
 	return true
 }
 
-// evict sends all elsewhere who were not called yet.
+// evict sends all elsewhere who were not called yet. The train is locked.
 func (t *train) evict() {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.evictLocked()
-}
-
-func (t *train) evictLocked() {
 	for _, s := range t.seats[t.next:] {
 		if !s.left {
 			s.left = true
@@ -272,25 +300,25 @@ func (t *train) check() {
 		return
 	}
 	t.stalled = true
-	t.evictLocked()
+	t.evict()
+	t.watch()
 	t.lane.next(nil)
 }
 
-// watcher ends the statement of the request whose answer is being read when its context ends.
-type watcher struct {
-	pgconn.CancelRequestContextWatcherHandler
-	train *train
+// watch has the statement canceled when the context of its request ends. Only a train that stands still needs it: what
+// is fast is over before it could be canceled. The train is locked.
+func (t *train) watch() {
+	t.watched = true
+	t.watcher.Watch(t.reader)
 }
 
-func newWatcher(t *train) *ctxwatch.ContextWatcher {
-	return ctxwatch.NewContextWatcher(&watcher{
-		CancelRequestContextWatcherHandler: pgconn.CancelRequestContextWatcherHandler{Conn: t.conn.pg, DeadlineDelay: cancelTimeout},
-		train:                              t,
-	})
-}
-
-// HandleCancel sends the cancel request when nobody else can be met by it.
-func (w *watcher) HandleCancel(ctx context.Context) {
-	w.train.evict()
-	w.CancelRequestContextWatcherHandler.HandleCancel(ctx)
+// unwatch ends that; when a cancel request is on its way, it waits for it.
+func (t *train) unwatch() {
+	t.mu.Lock()
+	watched := t.watched
+	t.watched = false
+	t.mu.Unlock()
+	if watched {
+		t.watcher.Unwatch()
+	}
 }
