@@ -189,6 +189,49 @@ func TestAddressesThatStrangersSignedUp(t *testing.T) {
 	}
 }
 
+// Where sign-ups need no proof, a stranger can be in the account before its owner comes by mail: with a password, in a session,
+// with a key and with an account at a provider. The first link that its owner shows puts all of them out.
+func TestOwnersFindNoStrangerInTheirAccount(t *testing.T) {
+	t.Parallel()
+	m := startMailed(t)
+	autoconfirm(t, m.Server)
+	for _, path := range []string{"otp", "recover"} {
+		email := path + "@example.com"
+		a := m.ask(t, "signup", credentials(email, "the password of a stranger"))
+		expect(t, a, 200, "")
+		stranger := a.Tokens()
+		expect(t, user(t, m.Server, stranger), 200, "")
+		made := m.Do(t, "POST", "/api/v1/auth/api-keys", map[string]any{"name": "later"}, stranger.Bearer())
+		expect(t, made, 201, "")
+		key := "Authorization: Bearer " + made.Text("key")
+		expect(t, m.Do(t, "GET", "/rest/v1/", nil, key), 200, "")
+		m.Exec(t, `select auth.link_identity($1, 'google', $1, 'what linkIdentity does')`, email)
+
+		expect(t, m.ask(t, path, map[string]string{"email": email}), 200, "")
+		k := m.next(t, email)
+		a = m.byLink(t, k.kind, k.token)
+		expect(t, a, 200, "")
+		expect(t, login(t, m.Server, email, "the password of a stranger"), 400, "invalid_credentials")
+		expect(t, user(t, m.Server, stranger), 401, "session_not_found")
+		expect(t, refresh(t, m.Server, stranger.Refresh), 401, "session_not_found")
+		expect(t, m.Do(t, "GET", "/rest/v1/", nil, key), 401, "invalid_api_key")
+		if got := m.Value(t, `select string_agg(provider, ' ') from auth.identities i join auth.users u on u.id = i.user_id where u.email = $1`, email); got != "email" {
+			t.Errorf("%s: ways in: %s", path, got)
+		}
+
+		// What the owner sets from now on stays, however often mail is used.
+		owner := a.Tokens()
+		expect(t, user(t, m.Server, owner), 200, "")
+		expect(t, m.put(t, owner, map[string]string{"password": servertest.Password}), 200, "")
+		m.inbox.Next(t, email) // says so
+		expect(t, m.ask(t, path, map[string]string{"email": email}), 200, "")
+		k = m.next(t, email)
+		expect(t, m.byLink(t, k.kind, k.token), 200, "")
+		expect(t, user(t, m.Server, owner), 200, "")
+		expect(t, login(t, m.Server, email, servertest.Password), 200, "")
+	}
+}
+
 func TestRecovery(t *testing.T) {
 	t.Parallel()
 	m := startMailed(t)

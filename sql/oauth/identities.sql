@@ -98,7 +98,7 @@ begin
     if found then
       if v_user.banned_until > now() then
         return jsonb_build_object('status', 'user_banned', 'user_id', v_user.id);
-      elsif v_user.email_confirmed_at is null or v_user.email_proven_at is null then
+      elsif not fluxbase.owns_address(p_user => v_user) then
         -- Whoever made this account has not shown to own the address: it may have been made to be taken over later.
         return jsonb_build_object('status', 'oauth_email_exists', 'user_id', v_user.id);
       end if;

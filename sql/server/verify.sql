@@ -1,19 +1,51 @@
 -- Mailed links and codes: what they are good for.  Tables: auth.one_time_tokens, auth.users.  Caller: fluxbase_server.
 
--- Whoever shows the token reads the mail of this address.  A password that somebody set before anybody had proven the
--- address may be a stranger's who waits for its owner: only the confirmation of that very sign-up keeps it.
+-- The first proof of an address makes the account its owner's.  Who made it before may be a stranger who waits there: with a
+-- password, in a session, with an account at a provider, or with a key.  All of it ends, except what the provider ties to this very
+-- address.  A second factor stays: a mailbox alone must not be a way round it.  Only the confirmation of that very sign-up keeps the
+-- password, since its mail says that somebody signs up.
 create or replace function fluxbase.prove_address(p_user auth.users, p_keep_password boolean)
 returns void language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
 as $$
 begin
-  update auth.users u
-  set email_confirmed_at = coalesce(u.email_confirmed_at, now()), email_proven_at = coalesce(u.email_proven_at, now()),
-      encrypted_password = case when u.email_confirmed_at is not null or p_keep_password then u.encrypted_password end
-  where u.id = p_user.id and (u.email_confirmed_at is null or u.email_proven_at is null);
+  if not fluxbase.owns_address(p_user => p_user) then
+    update auth.users u
+    set email_confirmed_at = coalesce(u.email_confirmed_at, now()), email_proven_at = coalesce(u.email_proven_at, now()),
+        encrypted_password = case when p_keep_password then u.encrypted_password end,
+        email_change = case when p_keep_password then u.email_change end
+    where u.id = p_user.id;
+    if not p_keep_password then
+      perform fluxbase.end_unproven_ways(p_user => p_user);
+    end if;
+  end if;
   perform fluxbase.void_tokens(p_user_id => p_user.id, p_purposes => array['confirmation', 'invite']);
 end $$;
 revoke all on function fluxbase.prove_address(auth.users, boolean) from public;
-comment on function fluxbase.prove_address(auth.users, boolean) is 'Confirms the address of a user who has shown to read its mail.';
+comment on function fluxbase.prove_address(auth.users, boolean) is
+  'Confirms the address of a user who has shown to read its mail; the first time, whatever let somebody in before ends.';
+
+create or replace function fluxbase.end_unproven_ways(p_user auth.users)
+returns void language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_identities integer;
+  v_keys integer;
+  v_sessions integer := auth.end_sessions(p_user_id => p_user.id, p_reason => 'address_proven');
+begin
+  -- lower() makes letters of other alphabets the same as ours: only what is an address here is the same address.
+  delete from auth.identities i
+  where i.user_id = p_user.id and i.provider <> 'email'
+    and (i.identity_data -> 'email_verified' = 'true' and fluxbase.is_email(p_email => i.identity_data ->> 'email')
+         and lower(i.identity_data ->> 'email') = p_user.email_normalized) is not true;
+  get diagnostics v_identities = row_count;
+  update auth.api_keys k set revoked_at = now() where k.user_id = p_user.id and k.revoked_at is null;
+  get diagnostics v_keys = row_count;
+  perform audit.record(p_action => 'user.address_proven', p_subject_id => p_user.id, p_details => jsonb_build_object(
+    'password_ended', p_user.encrypted_password is not null, 'sessions_ended', v_sessions, 'identities_ended', v_identities, 'keys_ended', v_keys));
+end $$;
+revoke all on function fluxbase.end_unproven_ways(auth.users) from public;
+comment on function fluxbase.end_unproven_ways(auth.users) is
+  'Ends the sessions, keys and identities of a user whose address nobody had proven; an identity with this very address, verified, stays.';
 
 -- The address changes when both have agreed.  A token that was used before it expired has agreed: one that was voided expired then.
 create or replace function fluxbase.finish_email_change(p_user auth.users, p_token auth.one_time_tokens)
@@ -82,7 +114,7 @@ begin
   elsif v_user.email_normalized is distinct from p_token.email_normalized then
     v_status := 'otp_expired';
   else
-    perform fluxbase.prove_address(p_user => v_user, p_keep_password => p_token.purpose = 'confirmation');
+    perform fluxbase.prove_address(p_user => v_user, p_keep_password => p_token.purpose = 'confirmation' and v_user.email_confirmed_at is null);
   end if;
   return jsonb_build_object('status', v_status, 'user_id', v_user.id);
 end $$;
