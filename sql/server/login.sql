@@ -105,13 +105,14 @@ declare
   v_account text := fluxbase.account_subject(p_email => p_email);
   v_address text := fluxbase.client_address();
 begin
-  delete from auth.login_attempts a
-  where (a.scope, a.subject) in (('account', v_account), ('pair', v_account || '@' || v_address));
+  -- In the order of fluxbase.login_begin(), so that the two never wait for each other.
   update auth.login_attempts a
   set failures = greatest(a.failures - 1, 0),
       slowed_until = case when a.failures - 1 >= auth.setting(p_key => 'login_address_failures_before_delay')::integer
                           then a.slowed_until end
   where a.scope = 'address' and a.subject = v_address;
+  delete from auth.login_attempts a where a.scope = 'pair' and a.subject = v_account || '@' || v_address;
+  delete from auth.login_attempts a where a.scope = 'account' and a.subject = v_account;
 end $$;
 revoke all on function fluxbase.login_succeeded(text) from public;
 comment on function fluxbase.login_succeeded(text) is

@@ -46,27 +46,22 @@ revoke all on function fluxbase.is_recovery(auth.sessions) from public;
 comment on function fluxbase.is_recovery(auth.sessions) is 'True for a session that a recovery mail has opened within the last hour.';
 
 -- What a new password asks for beside the session: ok, or what is missing or wrong.
--- p_current_matched is null when no current password was given, p_nonce_hash when no mailed code was.
+-- p_current_matched is null when no current password was given, p_nonce_hash when no mailed code was; the caller has counted the code.
 create or replace function fluxbase.check_password_change(
   p_user auth.users, p_current_hash text, p_current_matched boolean, p_nonce_hash bytea)
 returns text language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
 as $$
 declare
   v_session auth.sessions;
-  v_account text := fluxbase.account_subject(p_email => p_user.email);
 begin
   select s.* into v_session from auth.sessions s where s.id = auth.session_id();
   if p_nonce_hash is not null then
-    if not fluxbase.count_attempt(p_scope => 'code', p_subject => v_account,
-             p_threshold => auth.setting(p_key => 'mail_code_failures_before_delay')::integer) then
-      return 'reauthentication_not_valid';
-    end if;
     update auth.one_time_tokens t set used_at = now()
     where t.user_id = p_user.id and t.purpose = 'reauthentication' and t.code_hash = p_nonce_hash and t.used_at is null and t.expires_at > now();
     if not found then
       return 'reauthentication_not_valid';
     end if;
-    delete from auth.login_attempts a where a.scope = 'code' and a.subject = v_account;
+    delete from auth.login_attempts a where a.scope = 'code' and a.subject = fluxbase.account_subject(p_email => p_user.email);
     return 'ok';
   elsif fluxbase.is_recovery(p_session => v_session) then
     return 'ok';
@@ -99,15 +94,21 @@ declare
   v_new_email boolean;
   v_at_once boolean := auth.setting(p_key => 'signup_autoconfirm')::boolean;
   v_flow_id uuid;
+  v_slowed boolean := false;
 begin
   if p_email is not null and not fluxbase.is_email(p_email => p_email) then
     return jsonb_build_object('status', 'validation_failed');
   end if;
   select u.* into v_user from auth.users u where u.id = auth.current_user_id();
   v_new_email := p_email is not null and lower(p_email) is distinct from v_user.email_normalized;
-  if v_new_email and not v_at_once then -- counted before the user is locked, as everywhere
+  -- Counted before the user is locked, as everywhere: with the other order this and fluxbase.verify() would wait for each other.
+  if v_new_email and not v_at_once then
     v_wait := coalesce(fluxbase.count_mail(p_kind => 'email_change_new', p_email => coalesce(v_user.email, v_user.id::text)),
                        fluxbase.count_mail(p_kind => 'email_change_to', p_email => p_email)); -- whoever asks
+  end if;
+  if p_encrypted_password is not null and p_nonce_hash is not null and v_user.id is not null then
+    v_slowed := not fluxbase.count_attempt(p_scope => 'code', p_subject => fluxbase.account_subject(p_email => coalesce(v_user.email, v_user.id::text)),
+      p_threshold => auth.setting(p_key => 'mail_code_failures_before_delay')::integer);
   end if;
   select u.* into v_user from auth.users u where u.id = auth.current_user_id() for no key update;
   if not found then
@@ -129,6 +130,7 @@ begin
   end if;
   if p_encrypted_password is not null then
     v_status := case when v_user.is_anonymous and not (v_new_email and v_at_once) then 'anonymous_password'
+      when v_slowed then 'reauthentication_not_valid'
       else fluxbase.check_password_change(p_user => v_user, p_current_hash => p_current_hash, p_current_matched => p_current_matched, p_nonce_hash => p_nonce_hash) end;
     if v_status <> 'ok' then
       perform audit.record(p_action => 'user.updated', p_outcome => 'denied', p_subject_id => v_user.id, p_details => jsonb_build_object('reason', v_status));

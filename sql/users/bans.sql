@@ -43,11 +43,16 @@ declare
   v_subject text := encode(sha256(convert_to(lower(p_email), 'UTF8')), 'hex');
   v_count integer;
 begin
-  delete from auth.login_attempts a
-  where a.scope in ('account', 'code') and a.subject = v_subject
-     or a.scope = 'mail' and split_part(a.subject, ':', 2) = v_subject
-     or a.scope = 'pair' and starts_with(a.subject, v_subject || '@')
-     or a.scope = 'mfa' and a.subject = (select u.id::text from auth.users u where u.email_normalized = lower(p_email));
+  -- Locked in the order of those who count, so that this and they never wait for each other.
+  with counters as (
+    select a.scope, a.subject from auth.login_attempts a
+    where a.scope in ('account', 'code') and a.subject = v_subject
+       or a.scope = 'mail' and split_part(a.subject, ':', 2) = v_subject
+       or a.scope = 'pair' and starts_with(a.subject, v_subject || '@')
+       or a.scope = 'mfa' and a.subject = (select u.id::text from auth.users u where u.email_normalized = lower(p_email))
+    order by array_position(array['mail', 'pair', 'account', 'code', 'mfa'], a.scope), a.subject for update
+  )
+  delete from auth.login_attempts a using counters c where a.scope = c.scope and a.subject = c.subject;
   get diagnostics v_count = row_count;
   perform audit.record(p_action => 'user.unlocked',
     p_subject_id => (select u.id from auth.users u where u.email_normalized = lower(p_email)),
