@@ -20,12 +20,14 @@ const redisTimeout = time.Second
 // safe for concurrent use.
 type Redis struct {
 	client  *redis.Client
+	prefix  string // of all keys
 	entries Entries
 }
 
-// NewRedis takes a URL, redis:// or rediss:// for TLS. It does not connect yet. Refusals that belong into the audit log
-// go there by entries.
-func NewRedis(url string, entries Entries) (*Redis, error) {
+// NewRedis takes a URL, redis:// or rediss:// for TLS. It does not connect yet. Servers of the same installation count
+// together; others that use the same Redis count for themselves. Refusals that belong into the audit log go there by
+// entries.
+func NewRedis(url, installation string, entries Entries) (*Redis, error) {
 	o, err := redis.ParseURL(url)
 	if err != nil {
 		return nil, errors.New("it is no URL of Redis") // the error of the library may quote the password
@@ -35,7 +37,7 @@ func NewRedis(url string, entries Entries) (*Redis, error) {
 	o.MaxRetries = -1 // a request that was counted is not counted twice
 	o.ContextTimeoutEnabled = true
 	quiet.Do(func() { redis.SetLogger(silent{}) })
-	return &Redis{redis.NewClient(o), entries}, nil
+	return &Redis{redis.NewClient(o), "{fluxbase:" + installation + "}:", entries}, nil // the braces: one slot of a cluster
 }
 
 // quiet keeps the library from writing to standard error what it returns as well.
@@ -94,7 +96,7 @@ return taken`)
 func (r *Redis) Take(ctx context.Context, list []Asking) ([]Taking, error) {
 	keys, args := make([]string, len(list)), make([]any, 0, 5*len(list))
 	for i, a := range list {
-		keys[i] = "{fluxbase}:" + strconv.Itoa(a.Rule) + ":" + a.Subject // one slot of a cluster
+		keys[i] = r.prefix + strconv.Itoa(a.Rule) + ":" + a.Subject
 		args = append(args, a.Limit, a.WindowSeconds, max(a.Want, 1), a.Enforced, !a.Durable)
 	}
 	rows, err := redisTake.Run(ctx, r.client, keys, args...).Slice()

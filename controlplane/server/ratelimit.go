@@ -17,7 +17,10 @@ import (
 	"github.com/wayli-app/fluxbase/controlplane/guard"
 )
 
-const sqlApplyRateLimits = `select fluxbase.apply_rate_limits(p_rules => $1)`
+const (
+	sqlApplyRateLimits = `select fluxbase.apply_rate_limits(p_rules => $1)`
+	sqlInstallationID  = `select fluxbase.installation_id()`
+)
 
 // rateLimit is a rule of the configuration as the database takes it.
 type rateLimit struct {
@@ -29,11 +32,15 @@ type rateLimit struct {
 	WindowSeconds int    `json:"window_seconds"`
 }
 
-func (s *Server) openLimiter() (err error) {
+func (s *Server) openLimiter(ctx context.Context) error {
 	c := s.config.RateLimiting
 	var counters guard.Counters
 	if c.Enabled && !c.RedisURL.IsZero() {
-		if s.redis, err = guard.NewRedis(c.RedisURL.Reveal(), s.gateway); err != nil {
+		installation, err := s.gateway.Entry(ctx, own, sqlInstallationID, nil)
+		if err != nil {
+			return fmt.Errorf("which installation this is: %w", err)
+		}
+		if s.redis, err = guard.NewRedis(c.RedisURL.Reveal(), string(installation), s.gateway); err != nil {
 			return fmt.Errorf("rate_limiting.redis_url: %w", err)
 		}
 		counters = s.redis

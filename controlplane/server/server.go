@@ -156,7 +156,7 @@ func (s *Server) open(ctx context.Context, o Options) (err error) {
 	}
 	s.refusals = guard.NewRefusals(s.clock)
 	s.guard = guard.New(guard.Options{Server: s.config.Server, Blocked: s.addresses.Blocked, Limited: s.refuseAgain, Refuse: s.refuseRequest})
-	if err := s.openLimiter(); err != nil {
+	if err := s.openLimiter(ctx); err != nil {
 		return err
 	}
 	if s.hasher, err = password.New(password.Options{}); err != nil {

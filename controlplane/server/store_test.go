@@ -116,6 +116,30 @@ func TestStores(t *testing.T) {
 	}
 }
 
+// Two installations, whose rules have the same numbers, on one Redis: neither uses up what the other's clients may.
+func TestInstallationsShareRedis(t *testing.T) {
+	t.Parallel()
+	url, _ := startRedis(t)
+	var servers []*servertest.Server
+	for range 2 {
+		db := pgtest.Database(t)
+		first := servertest.On(t, db)
+		first.Exec(t, `delete from ratelimit.rules where source = 'default'`)
+		first.Exec(t, `select ratelimit.set_rule('login', 'ip', 3, '15 days', '/api/v1/auth/login')`)
+		servers = append(servers, servertest.On(t, db, "FLUXBASE_RATE_LIMITING_ENABLED=true", "FLUXBASE_RATE_LIMITING_REDIS_URL="+url))
+	}
+	if a, b := servers[0].Value(t, `fluxbase.installation_id()`), servers[1].Value(t, `fluxbase.installation_id()`); a == b || len(a) != 16 {
+		t.Errorf("installations %s and %s", a, b)
+	}
+	for i, s := range servers {
+		for n := range 4 {
+			if a := s.Do(t, "POST", "/auth/v1/login", map[string]int{}); (a.Status == 429) != (n == 3) {
+				t.Errorf("installation %d, request %d: %d", i, n, a.Status)
+			}
+		}
+	}
+}
+
 // When Redis is gone, or hangs, authentication waits for it and data does not, unless the configuration says otherwise.
 func TestRedisFails(t *testing.T) {
 	t.Parallel()
@@ -187,7 +211,7 @@ func TestSlidingWindows(t *testing.T) {
 			var counters guard.Counters = guard.NewDatabase(calls)
 			if store == "Redis" {
 				url, _ := startRedis(t)
-				redis, err := guard.NewRedis(url, calls)
+				redis, err := guard.NewRedis(url, "test", calls)
 				if err != nil {
 					t.Fatal(err)
 				}

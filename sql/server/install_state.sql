@@ -1,4 +1,4 @@
--- What is installed.  Tables: fluxbase.packages, fluxbase.schema_version.  Callers: the owner (record), the server (read).
+-- What is installed, and which installation it is.  Tables: fluxbase.packages, fluxbase.schema_version.  Callers: the owner (record), the server (read).
 create or replace function fluxbase.record_package(p_package text, p_checksum text)
 returns void language plpgsql volatile security invoker set search_path = pg_catalog, pg_temp
 as $$
@@ -20,3 +20,21 @@ end $$;
 revoke all on function fluxbase.installed() from public;
 grant execute on function fluxbase.installed() to fluxbase_server;
 comment on function fluxbase.installed() is 'Schema version and package checksums, which the server compares with its own at start.';
+
+-- The same for all servers of a database and after a failover; another one for every other database, a restored copy included.
+create or replace function fluxbase.installation_id()
+returns text language plpgsql stable security definer set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_cluster text := '';
+begin
+  begin
+    select s.system_identifier::text into v_cluster from pg_control_system() s;
+  exception when insufficient_privilege then
+    null; -- then the name of the database alone
+  end;
+  return left(encode(sha256(convert_to(v_cluster || '/' || current_database(), 'UTF8')), 'hex'), 16);
+end $$;
+revoke all on function fluxbase.installation_id() from public;
+grant execute on function fluxbase.installation_id() to fluxbase_server;
+comment on function fluxbase.installation_id() is 'Tells this installation from others that share a store beside the database, such as Redis: 16 hexadecimal digits.';
