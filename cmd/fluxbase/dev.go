@@ -13,6 +13,7 @@ import (
 	"github.com/wayli-app/fluxbase"
 	"github.com/wayli-app/fluxbase/controlplane/config"
 	"github.com/wayli-app/fluxbase/controlplane/development"
+	"github.com/wayli-app/fluxbase/controlplane/mail"
 )
 
 func newDevCommand() *cobra.Command {
@@ -26,7 +27,7 @@ func newDevCommand() *cobra.Command {
 		Use:   "dev",
 		Short: "Start a private PostgreSQL with everything installed and serve it",
 		Long: `Makes and starts a private PostgreSQL cluster below --data-dir, installs Fluxbase, loads the demo application,
-serves it and prints what to try. A second start keeps the data. With --database it uses that database instead.`,
+serves it and prints what to try, and each mail in place of sending it. A second start keeps the data. With --database it uses that database instead.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			options.Demo = (options.Database == "" || demo) && !noDemo
@@ -69,13 +70,18 @@ func dev(ctx context.Context, cmd *cobra.Command, options development.Options, l
 	if err != nil {
 		return err
 	}
-	return serve(ctx, cfg, cmd.ErrOrStderr(), func(address string) error {
+	o := serveOptions{}
+	if options.Database == "" && cfg.Mail.Host == "" { // another database may have mails that are meant to be sent
+		o.mail = mail.NewPrinter(out)
+	}
+	o.ready = func(address string) error {
 		if err := env.WriteEnv(address); err != nil {
 			return err
 		}
-		fmt.Fprint(out, hints(env, address, time.Since(started)))
+		fmt.Fprint(out, hints(env, address, time.Since(started), o.mail != nil))
 		return nil
-	})
+	}
+	return serveWith(ctx, cfg, cmd.ErrOrStderr(), o)
 }
 
 // devEnviron is the environment of the server: the developer's own settings, except where dev decides.
@@ -101,7 +107,7 @@ func devEnviron(environ []string, env *development.Environment, listen string) [
 		"FLUXBASE_AUTH_ENCRYPTION_KEY="+env.SealKey)
 }
 
-func hints(env *development.Environment, address string, took time.Duration) string {
+func hints(env *development.Environment, address string, took time.Duration, printsMail bool) string {
 	text := fmt.Sprintf("\nServing http://%s (ready after %.1f s). Ctrl-C stops it.\n", address, took.Seconds())
 	text += fmt.Sprintf("\nKeys and addresses for scripts:\n  set -a; . %s; set +a\n", env.EnvFile())
 	if env.Email != "" {
@@ -119,6 +125,12 @@ JavaScript (npm install @supabase/supabase-js):
   const db = createClient(process.env.SUPABASE_URL, process.env.ANON_KEY)
   await db.auth.signInWithPassword({ email: process.env.DEMO_EMAIL, password: process.env.DEMO_PASSWORD })
   const { data } = await db.from('notes').select('id, body').limit(3)
+`
+	}
+	if printsMail {
+		text += `
+Mails are printed here instead of being sent (recovery, links, codes, invitations), and listed in psql:
+  psql $DATABASE_URL -c "select kind, recipient, status, created_at from auth.outbox"
 `
 	}
 	return text + "\n"

@@ -1,15 +1,16 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"syscall"
 	"testing"
@@ -18,6 +19,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/wayli-app/fluxbase/controlplane/postgres/pgtest"
+	"github.com/wayli-app/fluxbase/controlplane/server/servertest"
 )
 
 // asCommand makes the test binary behave as the command, so that a test can start, interrupt and kill a real process.
@@ -34,7 +36,7 @@ func TestMain(m *testing.M) {
 // A devProcess is one running fluxbase dev.
 type devProcess struct {
 	cmd    *exec.Cmd
-	output *bytes.Buffer
+	output *servertest.Log
 	env    map[string]string // of dev.env
 	done   chan error
 }
@@ -47,7 +49,7 @@ func startDev(t *testing.T, dir string, args ...string) *devProcess {
 	}
 	envFile := filepath.Join(dir, "dev.env")
 	_ = os.Remove(envFile)
-	p := &devProcess{output: &bytes.Buffer{}, env: map[string]string{}, done: make(chan error, 1)}
+	p := &devProcess{output: new(servertest.Log), env: map[string]string{}, done: make(chan error, 1)}
 	p.cmd = exec.Command(self, append([]string{"dev", "--data-dir", dir, "--listen", "127.0.0.1:0"}, args...)...)
 	p.cmd.Env = append(os.Environ(), asCommand+"=1")
 	p.cmd.Stdout, p.cmd.Stderr = p.output, p.output
@@ -260,4 +262,44 @@ func TestDevUsesAnExistingDatabase(t *testing.T) {
 		t.Errorf("demo: %d %s", status, body)
 	}
 	p.interrupt(t)
+}
+
+// Without a mail server the developer sees what would be mailed, and what is shown works.
+func TestDevShowsMails(t *testing.T) {
+	t.Parallel()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	address := listener.Addr().String()
+	_ = listener.Close()
+	p := startDev(t, filepath.Join(t.TempDir(), "dev"), "--listen", address)
+	if status, body := p.call(t, "POST", "/auth/recover", "", `{"email":"ann@example.com"}`); status != http.StatusOK {
+		t.Fatalf("recover: %d %s", status, body)
+	}
+	link := regexp.MustCompile(`(?s)Mail to ann@example.com: Reset your password\n.*http://` + address + `/auth/v1/verify\?token=([^&]*)&type=recovery`)
+	var token string
+	for deadline := time.Now().Add(30 * time.Second); token == ""; time.Sleep(50 * time.Millisecond) {
+		if found := link.FindStringSubmatch(p.output.String()); found != nil {
+			token = found[1]
+		} else if time.Now().After(deadline) {
+			t.Fatalf("no mail is shown:\n%s", p.output)
+		}
+	}
+	if !strings.Contains(p.output.String(), "Mails are printed here") {
+		t.Errorf("nothing says so:\n%s", p.output)
+	}
+	if status, body := p.call(t, "POST", "/auth/verify", "", fmt.Sprintf(`{"type":"recovery","token_hash":%q}`, token)); status != http.StatusOK {
+		t.Errorf("the link: %d %s", status, body)
+	}
+	var listed string
+	conn := p.database(t)
+	for deadline := time.Now().Add(30 * time.Second); listed != "recovery sent" && time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
+		if err := conn.QueryRow(t.Context(), `select kind || ' ' || status from auth.outbox`).Scan(&listed); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if listed != "recovery sent" {
+		t.Errorf("psql lists %s", listed)
+	}
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/wayli-app/fluxbase"
 	"github.com/wayli-app/fluxbase/controlplane/config"
 	"github.com/wayli-app/fluxbase/controlplane/logging"
+	"github.com/wayli-app/fluxbase/controlplane/mail"
 	"github.com/wayli-app/fluxbase/controlplane/server"
 )
 
@@ -57,14 +58,11 @@ func newServeCommand() *cobra.Command {
 
 type serveOptions struct {
 	allowPrivileged bool
+	mail            mail.Transport             // in place of a mail server; nil: mails wait
 	ready           func(address string) error // called when the port is open
 }
 
-// serve runs a server until ctx ends. The log goes to log; ready is called when the port is open.
-func serve(ctx context.Context, cfg *config.Config, log io.Writer, ready func(address string) error) error {
-	return serveWith(ctx, cfg, log, serveOptions{ready: ready})
-}
-
+// serveWith runs a server until ctx ends. The log goes to log.
 func serveWith(ctx context.Context, cfg *config.Config, log io.Writer, o serveOptions) error {
 	s, err := server.New(ctx, server.Options{
 		Config:                cfg,
@@ -72,6 +70,7 @@ func serveWith(ctx context.Context, cfg *config.Config, log io.Writer, o serveOp
 		Logger:                logging.New(log, cfg.Logging.Level, cfg.Logging.Format),
 		Version:               version,
 		AllowPrivilegedLogins: o.allowPrivileged,
+		Mail:                  o.mail,
 	})
 	if err != nil {
 		return err

@@ -5,11 +5,13 @@ import (
 	"github.com/wayli-app/fluxbase/controlplane/token"
 )
 
-// newSender is what empties the outbox; none without a mail server.
-func (s *Server) newSender(tokens *token.MailTokens) (*mail.Sender, error) {
+// newSender is what empties the outbox; none without a mail server, unless something stands in for one.
+func (s *Server) newSender(tokens *token.MailTokens, standIn mail.Transport) (*mail.Sender, error) {
 	c := s.config.Mail
-	if c.Host == "" {
+	if c.Host == "" && standIn == nil {
 		return nil, nil
+	} else if c.Host == "" {
+		return mail.NewSender(s.gateway, tokens, standIn, s.log), nil
 	}
 	transport, err := mail.NewSMTP(mail.SMTPConfig{
 		Host: c.Host, Port: c.Port, User: c.User, Password: c.Password.Reveal(), From: c.From,

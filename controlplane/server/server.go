@@ -47,6 +47,8 @@ type Options struct {
 
 	// AllowPrivilegedLogins turns the refusal of logins with too many rights into a warning. For development only.
 	AllowPrivilegedLogins bool
+	// Mail takes mails when the configuration names no mail server; nil leaves them in the outbox. For development only.
+	Mail mail.Transport
 	// Dial replaces how the pools reach PostgreSQL; nil is the gateway's own way.
 	Dial pgconn.DialFunc
 }
@@ -171,7 +173,7 @@ func (s *Server) open(ctx context.Context, o Options) (err error) {
 	if err := s.reloadSettings(ctx); err != nil {
 		return err
 	}
-	if err := s.openAuth(ctx, o.Version); err != nil {
+	if err := s.openAuth(ctx, o); err != nil {
 		return err
 	}
 	if err := s.openIssuers(ctx); err != nil {
@@ -190,7 +192,7 @@ func (s *Server) open(ctx context.Context, o Options) (err error) {
 // maxTokenLifetime is the greatest value that the setting access_token_lifetime can have.
 const maxTokenLifetime = 24 * time.Hour
 
-func (s *Server) openAuth(ctx context.Context, version string) error {
+func (s *Server) openAuth(ctx context.Context, o Options) error {
 	a := s.config.Auth
 	secret, err := token.NewSecret(a.JWTSecret.Reveal())
 	if err != nil {
@@ -238,7 +240,7 @@ func (s *Server) openAuth(ctx context.Context, version string) error {
 	if err != nil {
 		return err
 	}
-	if s.mail, err = s.newSender(mailTokens); err != nil {
+	if s.mail, err = s.newSender(mailTokens, o.Mail); err != nil {
 		return err
 	}
 	providers, redirects, err := s.openProviders()
@@ -266,7 +268,7 @@ func (s *Server) openAuth(ctx context.Context, version string) error {
 		Policy:       s.violations,
 		Settings:     func() authn.Settings { return s.settings.Load().auth },
 		Origin:       s.origin,
-		Version:      version,
+		Version:      o.Version,
 		CSRF:         csrf,
 		Captcha:      people,
 		CrossSite:    s.guard.CrossSite,
