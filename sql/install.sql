@@ -26,6 +26,12 @@ begin
   if to_regprocedure('ratelimit.take(integer, integer, integer, boolean, text, integer)') is not null then
     drop function ratelimit.take(integer, integer, integer, boolean, text, integer); -- of both kinds of rules; was in no release
   end if;
+  if to_regprocedure('fluxbase.oauth_finish(uuid, text, text, text, boolean, jsonb, bytea, uuid, bytea, uuid, text)') is not null then
+    drop function fluxbase.oauth_finish(uuid, text, text, text, boolean, jsonb, bytea, uuid, bytea, uuid, text); -- was in no release
+  end if;
+  if to_regprocedure('fluxbase.org_invite(uuid, uuid, text, text, bytea)') is not null then
+    drop function fluxbase.org_invite(uuid, uuid, text, text, bytea); -- was in no release
+  end if;
 end $$;
 
 --{{/*

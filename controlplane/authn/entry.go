@@ -50,7 +50,7 @@ const (
 	sqlOAuthConsume  = `select fluxbase.oauth_consume(p_state_hash => $1, p_browser_hash => $2)`
 	sqlOAuthFail     = `select fluxbase.oauth_fail(p_flow_id => $1, p_reason => $2)`
 	sqlOAuthFinish   = `select fluxbase.oauth_finish(p_flow_id => $1, p_provider => $2, p_provider_id => $3, p_email => $4, p_email_verified => $5,` +
-		` p_data => $6, p_code_hash => $7, p_session_id => $8, p_refresh_hash => $9, p_jti => $10, p_user_agent => $11)`
+		` p_data => $6, p_code_hash => $7, p_provider_tokens => $8, p_session_id => $9, p_refresh_hash => $10, p_jti => $11, p_user_agent => $12)`
 	sqlOAuthIDToken = `select fluxbase.oauth_id_token(p_provider => $1, p_provider_id => $2, p_email => $3, p_email_verified => $4, p_data => $5,` +
 		` p_link => $6, p_session_id => $7, p_refresh_hash => $8, p_jti => $9, p_user_agent => $10)`
 	sqlIdentities     = `select fluxbase.identities()`
@@ -85,8 +85,10 @@ type answer struct {
 	TokenMark  string `json:"token_mark"`
 	RedirectTo string `json:"redirect_to"`
 
-	Flow     *flow `json:"flow"`
-	Lifetime int64 `json:"lifetime"` // seconds
+	Flow           *flow  `json:"flow"`
+	Lifetime       int64  `json:"lifetime"`        // seconds
+	ProviderTokens string `json:"provider_tokens"` // sealed
+	HandOver       bool   `json:"hand_over"`       // the tokens of the provider
 
 	Factors       json.RawMessage `json:"factors"`
 	Factor        *factor         `json:"factor"`

@@ -38,7 +38,7 @@ func (h *Handler) ExchangeCode(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	return h.sendSession(c, a.Session)
+	return h.sendSessionWith(c, a.Session, h.openProviderTokens(c, hashOf(code), a.ProviderTokens))
 }
 
 // issue calls an entry point that may issue a session: its last arguments are the ids and the hash that one is made of,

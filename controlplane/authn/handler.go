@@ -138,11 +138,21 @@ type tokenResponse struct {
 	ExpiresAt    int64           `json:"expires_at"`
 	RefreshToken string          `json:"refresh_token"`
 	User         json.RawMessage `json:"user"`
+
+	// Of the provider that signed the user in: in the first answer, never again.
+	ProviderToken        string `json:"provider_token,omitempty"`
+	ProviderRefreshToken string `json:"provider_refresh_token,omitempty"`
 }
 
 // sendSession signs the access token of a session and answers with it, or in cookies where these were asked for. The refresh token is made from session and
 // generation, so the answer to a repeated refresh is the child that exists already.
 func (h *Handler) sendSession(c echo.Context, s *session) error {
+	return h.sendSessionWith(c, s, providerTokens{})
+}
+
+// sendSessionWith is sendSession with what a provider gave. A page that has its session in cookies is not to see tokens, so it
+// does not get these either.
+func (h *Handler) sendSessionWith(c echo.Context, s *session, p providerTokens) error {
 	if s != nil && cookiesOf(c).answer {
 		return h.sendCookies(c, s)
 	}
@@ -150,6 +160,7 @@ func (h *Handler) sendSession(c echo.Context, s *session) error {
 	if err != nil {
 		return err
 	}
+	tokens.ProviderToken, tokens.ProviderRefreshToken = p.Access, p.Refresh
 	WriteJSON(c.Response(), http.StatusOK, tokens)
 	return nil
 }

@@ -321,7 +321,12 @@ func (h *Handler) arrive(c echo.Context, f *flow, identity *oauth.Identity, targ
 		return h.fail(c, target, err)
 	}
 	code, codeHash := newAuthCode()
-	a, err := h.issue(c, h.Origin(c).anonymous(), sqlOAuthFinish, append(append([][]byte{uuidArg(f.ID)}, args...), byteaArg(codeHash))...)
+	sealed, err := h.sealProviderTokens(codeHash, identity.Tokens)
+	if err != nil {
+		return h.fail(c, target, err)
+	}
+	a, err := h.issue(c, h.Origin(c).anonymous(), sqlOAuthFinish,
+		append(append([][]byte{uuidArg(f.ID)}, args...), byteaArg(codeHash), optionalArg(sealed))...)
 	if err != nil {
 		return h.fail(c, target, err)
 	}
@@ -332,10 +337,16 @@ func (h *Handler) arrive(c echo.Context, f *flow, identity *oauth.Identity, targ
 	if err != nil {
 		return h.fail(c, target, err)
 	}
-	return h.send(c, target, nil, url.Values{
+	fragment := url.Values{
 		"access_token": {tokens.AccessToken}, "refresh_token": {tokens.RefreshToken}, "token_type": {tokens.TokenType},
 		"expires_in": {strconv.FormatInt(tokens.ExpiresIn, 10)}, "expires_at": {strconv.FormatInt(tokens.ExpiresAt, 10)},
-	})
+	}
+	for name, text := range map[string]string{"provider_token": identity.Tokens.Access, "provider_refresh_token": identity.Tokens.Refresh} {
+		if a.HandOver && text != "" {
+			fragment.Set(name, text)
+		}
+	}
+	return h.send(c, target, nil, fragment)
 }
 
 // identityArgs are an identity as arguments of an entry point.

@@ -121,6 +121,90 @@ func TestOAuthSignIn(t *testing.T) {
 	}
 }
 
+// everywhere is how many rows of our tables hold a text.
+func everywhere(t *testing.T, s *servertest.Server, text string) string {
+	t.Helper()
+	return s.Value(t, `select sum((xpath('/row/n/text()', query_to_xml(format('select count(*) as n from %s x where strpos(x::text, %L) > 0', c.oid::regclass, $1::text), false, true, '')))[1]::text::int)
+		from pg_class c where c.relkind = 'r' and c.relnamespace in ('auth'::regnamespace, 'audit'::regnamespace, 'fluxbase'::regnamespace, 'ratelimit'::regnamespace)`, text)
+}
+
+// The tokens of the provider are the application's, once: sealed while they wait for the code, then gone, and in no log.
+func TestOAuthHandsTheProvidersTokensOver(t *testing.T) {
+	t.Parallel()
+	s := oauthBed(t)
+	works := func(token string) bool {
+		t.Helper()
+		r, err := http.NewRequestWithContext(t.Context(), "GET", s.Value(t, `select identity_data ->> 'iss' from auth.identities limit 1`)+"/me", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Header.Set("Authorization", "Bearer "+token)
+		response, err := http.DefaultClient.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = response.Body.Close()
+		return response.StatusCode == 200
+	}
+	waiting := `select count(*) from auth.flow_states where provider_tokens is not null`
+	lasting := func() string {
+		return newBrowser(t).follow(authorizeURL(s, "keycloak", "ann:verified", true)+"&scopes=offline_access&prompt=consent", isApp).Query().Get("code")
+	}
+	code := lasting()
+	if s.Value(t, waiting) != "1" || !strings.HasPrefix(s.Value(t, `select provider_tokens from auth.flow_states`), "v1.") {
+		t.Error("nothing waits sealed for the code")
+	}
+	// A wrong verifier neither gets nor spoils them.
+	thief := s.Do(t, "POST", "/auth/v1/token?grant_type=pkce", map[string]string{"auth_code": code, "code_verifier": "x" + verifier})
+	if thief.Status == 200 || s.Value(t, waiting) != "1" {
+		t.Errorf("with a wrong verifier: %d %s", thief.Status, thief.Body)
+	}
+	a := exchange(t, s, code)
+	access, refresh := a.Text("provider_token"), a.Text("provider_refresh_token")
+	if a.Status != 200 || !works(access) || refresh == "" || s.Value(t, waiting) != "0" {
+		t.Fatalf("exchanged: %d %s, %s wait", a.Status, a.Body, s.Value(t, waiting))
+	}
+	if again := exchange(t, s, code); again.Status == 200 || again.Text("provider_token") != "" {
+		t.Errorf("a second time: %d %s", again.Status, again.Body)
+	}
+	if later := s.Do(t, "POST", "/auth/v1/token?grant_type=refresh_token", map[string]string{"refresh_token": a.Tokens().Refresh}); later.Status != 200 || later.Text("provider_token") != "" {
+		t.Errorf("with the next session token: %d %s", later.Status, later.Body)
+	}
+	end := newBrowser(t).follow(authorizeURL(s, "keycloak", "ann:verified", false), isApp)
+	fragment, err := url.ParseQuery(end.Fragment)
+	if err != nil || !works(fragment.Get("provider_token")) || fragment.Has("provider_refresh_token") {
+		t.Errorf("in the fragment: %s", end)
+	}
+	for _, secret := range []string{access, refresh, fragment.Get("provider_token")} {
+		if n := everywhere(t, s, secret); n != "0" || strings.Contains(s.Log.String(), secret) {
+			t.Errorf("a token of the provider stays: in %s rows, in the log: %t", n, strings.Contains(s.Log.String(), secret))
+		}
+	}
+	if everywhere(t, s, "ann@example.com") == "0" {
+		t.Error("the search finds nothing at all")
+	}
+
+	// What nobody fetches goes with the code.
+	lasting()
+	s.Exec(t, `update auth.flow_states set auth_code_expires_at = now() - interval '1 second' where used_at is null`)
+	s.Exec(t, `select auth.housekeeping()`)
+	if n := s.Value(t, waiting); n != "0" {
+		t.Errorf("%s are kept longer than the code", n)
+	}
+
+	s.Exec(t, `select auth.set_setting('oauth_provider_tokens_enabled', 'false')`)
+	code = lasting()
+	if n := s.Value(t, waiting); n != "0" {
+		t.Errorf("switched off: %s are stored", n)
+	}
+	if a := exchange(t, s, code); a.Status != 200 || a.Text("provider_token") != "" || a.Text("provider_refresh_token") != "" {
+		t.Errorf("switched off: %d %s", a.Status, a.Body)
+	}
+	if end := newBrowser(t).follow(authorizeURL(s, "keycloak", "ann:verified", false), isApp); strings.Contains(end.Fragment, "provider_token") || !strings.Contains(end.Fragment, "access_token") {
+		t.Errorf("switched off: %s", end)
+	}
+}
+
 func TestOAuthStateIsUsedOnceByItsBrowser(t *testing.T) {
 	t.Parallel()
 	s := oauthBed(t)

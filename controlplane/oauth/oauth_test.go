@@ -9,6 +9,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"math/big"
 	"net/http"
@@ -411,5 +412,19 @@ func TestDiscovery(t *testing.T) {
 	}
 	if _, err := p.AuthorizeURL(t.Context(), oauth.Request{}); err != nil {
 		t.Errorf("after it: %v", err)
+	}
+}
+
+func TestTokensOfProvidersDoNotPrint(t *testing.T) {
+	t.Parallel()
+	i := &oauth.Identity{Subject: "ann", Tokens: oauth.Tokens{Access: "secret-access", Refresh: "secret-refresh"}}
+	marshalled, err := json.Marshal(i)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, text := range []string{string(marshalled), fmt.Sprintf("%v %+v %#v %s %q", i, *i, *i, i.Tokens, i.Tokens)} {
+		if !strings.Contains(text, "ann") || strings.Contains(text, "secret") {
+			t.Errorf("printed: %s", text)
+		}
 	}
 }

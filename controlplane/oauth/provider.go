@@ -32,6 +32,33 @@ type Identity struct {
 	Email         string // as the provider writes it; empty without
 	EmailVerified bool   // the provider vouches that this person has this address
 	Data          map[string]any
+	Tokens        Tokens `json:"-"` // of a code that was exchanged
+}
+
+// Tokens are what the provider lets its user's programs do there. They print as their kind alone.
+type Tokens struct {
+	Access  string
+	Refresh string // empty unless the provider gave one, which some do for a scope or a parameter of the request
+}
+
+// String hides them from %v and %s.
+func (Tokens) String() string { return "tokens of a provider" }
+
+// GoString hides them from %#v.
+func (t Tokens) GoString() string { return t.String() }
+
+// maxProviderToken is the longest token that is handed on, in bytes: it may have to fit into the address of a browser.
+const maxProviderToken = 8 << 10
+
+// tokens are those of an answer, as far as they are tokens (RFC 6749 appendix A.12).
+func tokens(t *oauth2.Token) Tokens {
+	printable := func(text string) string {
+		if len(text) > maxProviderToken || strings.ContainsFunc(text, func(r rune) bool { return r < ' ' || r > '~' }) {
+			return ""
+		}
+		return text
+	}
+	return Tokens{Access: printable(t.AccessToken), Refresh: printable(t.RefreshToken)}
 }
 
 // Options of New.
@@ -187,19 +214,29 @@ func (p *Provider) Exchange(ctx context.Context, b Callback) (*Identity, error) 
 	if err != nil {
 		return nil, exchangeError(err)
 	}
+	who, err := p.person(ctx, d, t, b.Nonce)
+	if err != nil {
+		return nil, err
+	}
+	i, err := p.identity(who)
+	if err != nil {
+		return nil, err
+	}
+	i.Tokens = tokens(t)
+	return i, nil
+}
+
+// person is what the provider says of whoever its tokens are about.
+func (p *Provider) person(ctx context.Context, d *discovery, t *oauth2.Token, nonce string) (claims, error) {
 	if d == nil {
-		who, err := p.preset.profile(ctx, profileClient{client: p.client, token: t.AccessToken, secret: p.config.ClientSecret})
-		if err != nil {
-			return nil, err
-		}
-		return p.identity(who)
+		return p.preset.profile(ctx, profileClient{client: p.client, token: t.AccessToken, secret: p.config.ClientSecret})
 	}
 	raw, _ := t.Extra("id_token").(string)
 	who, err := p.verify(ctx, d, raw, []string{p.config.ClientID}, t.AccessToken)
 	if err != nil {
 		return nil, err
 	}
-	if !equal(who.text("nonce"), b.Nonce) {
+	if !equal(who.text("nonce"), nonce) {
 		return nil, fmt.Errorf("%w: the nonce is another one", ErrRefused)
 	}
 	if who.text("email") == "" && d.userInfo != "" {
@@ -207,7 +244,7 @@ func (p *Provider) Exchange(ctx context.Context, b Callback) (*Identity, error) 
 			return nil, err
 		}
 	}
-	return p.identity(who)
+	return who, nil
 }
 
 // exchangeError is what may be said of a failed exchange: the provider's code, not its words.

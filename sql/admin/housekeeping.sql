@@ -51,6 +51,13 @@ begin
   get diagnostics rows = row_count;
   return next;
 
+  task := 'tokens of providers that nobody fetched';
+  update auth.flow_states set provider_tokens = null where id in (
+    select f.id from auth.flow_states f where f.provider_tokens is not null and f.auth_code_expires_at < now()
+    limit v_batch for update skip locked);
+  get diagnostics rows = row_count;
+  return next;
+
   task := 'sign-ins at providers that are over';
   delete from auth.oauth_flows where id in (
     select f.id from auth.oauth_flows f where f.expires_at < now() - interval '1 day'

@@ -29,6 +29,7 @@ insert into auth.settings as s (key, default_value, kind, minimum, maximum, desc
   ('email_change_requires_both', 'true', 'boolean', null, null, 'A change of address is confirmed by the current address, too'),
   ('oauth_flow_lifetime', '10 minutes', 'interval', 60, 3600, 'How long a browser may be away at an identity provider'),
   ('oauth_implicit_enabled', 'true', 'boolean', null, null, 'Sign-ins at providers without a code challenge, whose tokens come in the fragment of the address'),
+  ('oauth_provider_tokens_enabled', 'true', 'boolean', null, null, 'A sign-in at a provider hands its tokens to the application, once (provider_token)'),
   ('login_failures_before_delay', '5', 'integer', 1, 100, 'Failed logins of an account, from one address, before it is slowed'),
   ('login_account_failures_before_delay', '100', 'integer', 1, 100000, 'Failed logins of an account, from anywhere, before it is slowed'),
   ('login_address_failures_before_delay', '100', 'integer', 1, 100000, 'Failed logins from one address, to any account, before it is slowed'),

@@ -8,11 +8,13 @@ as $$
 declare
   v_flow auth.flow_states;
   v_result jsonb;
+  v_tokens text;
 begin
   -- The user's row first, as everywhere; then one statement decides that a code is exchanged once.
   perform from auth.users u
   where u.id = (select f.user_id from auth.flow_states f where f.auth_code_hash = p_code_hash) for no key update;
-  update auth.flow_states f set used_at = now()
+  select f.provider_tokens into v_tokens from auth.flow_states f where f.auth_code_hash = p_code_hash;
+  update auth.flow_states f set used_at = now(), provider_tokens = null
   where f.auth_code_hash = p_code_hash and f.code_challenge = p_challenge and f.used_at is null and f.auth_code_expires_at > now()
   returning f.* into v_flow;
   if not found then
@@ -37,9 +39,10 @@ begin
   end if;
   perform audit.record(p_action => 'login', p_subject_id => v_flow.user_id, p_user_id => v_flow.user_id, p_session_id => p_session_id,
     p_details => jsonb_build_object('grant', 'pkce', 'method', v_flow.authentication_method, 'purpose', v_flow.purpose));
-  return v_result || jsonb_build_object('flow_id', v_flow.id);
+  return v_result || jsonb_build_object('flow_id', v_flow.id, 'provider_tokens',
+    case when auth.setting(p_key => 'oauth_provider_tokens_enabled')::boolean then v_tokens end);
 end $$;
 revoke all on function fluxbase.flow_exchange(bytea, text, uuid, bytea, uuid, text) from public;
 grant execute on function fluxbase.flow_exchange(bytea, text, uuid, bytea, uuid, text) to fluxbase_server;
 comment on function fluxbase.flow_exchange(bytea, text, uuid, bytea, uuid, text) is
-  'Exchanges the code of a flow for a session, once; status ok, flow_state_not_found, flow_state_expired, bad_code_verifier, or what auth.issue_session() says.';
+  'Exchanges the code of a flow for a session, and the sealed tokens of the provider if there are some, once; status ok, flow_state_not_found, flow_state_expired, bad_code_verifier, or what auth.issue_session() says.';

@@ -127,16 +127,18 @@ revoke all on function fluxbase.oauth_fail(uuid, text) from public;
 grant execute on function fluxbase.oauth_fail(uuid, text) to fluxbase_server;
 comment on function fluxbase.oauth_fail(uuid, text) is 'The provider has not said who somebody is.';
 
--- p_code_hash is used when the flow has a code challenge, the session otherwise.
+-- p_code_hash is used when the flow has a code challenge, the session otherwise.  p_provider_tokens are sealed, for whoever exchanges
+-- the code; without a code the server hands over what it has, if the answer says so.
 create or replace function fluxbase.oauth_finish(
   p_flow_id uuid, p_provider text, p_provider_id text, p_email text, p_email_verified boolean, p_data jsonb, p_code_hash bytea,
-  p_session_id uuid, p_refresh_hash bytea, p_jti uuid, p_user_agent text)
+  p_provider_tokens text, p_session_id uuid, p_refresh_hash bytea, p_jti uuid, p_user_agent text)
 returns jsonb language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
 as $$
 declare
   v_flow auth.oauth_flows;
   v_result jsonb;
   v_user_id uuid;
+  v_hand_over boolean := auth.setting(p_key => 'oauth_provider_tokens_enabled')::boolean;
 begin
   update auth.oauth_flows f set finished_at = now(), sealed = null
   where f.id = p_flow_id and f.provider = p_provider and f.used_at is not null and f.finished_at is null returning f.* into v_flow;
@@ -156,16 +158,18 @@ begin
   end if;
   if v_result ->> 'status' = 'ok' and v_flow.flow_state_id is not null then
     if fluxbase.flow_issue_code(p_flow_id => v_flow.flow_state_id, p_user_id => v_user_id, p_method => 'oauth', p_code_hash => p_code_hash) then
+      update auth.flow_states f set provider_tokens = p_provider_tokens where f.id = v_flow.flow_state_id and v_hand_over;
       return v_result; -- the rest follows when the code is exchanged
     end if;
     v_result := jsonb_build_object('status', 'flow_state_expired');
   end if;
   return fluxbase.oauth_session(p_result => v_result, p_provider => p_provider, p_user_id => v_user_id, p_session_id => p_session_id,
-                                p_refresh_hash => p_refresh_hash, p_jti => p_jti, p_user_agent => p_user_agent);
+                                p_refresh_hash => p_refresh_hash, p_jti => p_jti, p_user_agent => p_user_agent)
+         || jsonb_build_object('hand_over', v_hand_over);
 end $$;
-revoke all on function fluxbase.oauth_finish(uuid, text, text, text, boolean, jsonb, bytea, uuid, bytea, uuid, text) from public;
-grant execute on function fluxbase.oauth_finish(uuid, text, text, text, boolean, jsonb, bytea, uuid, bytea, uuid, text) to fluxbase_server;
-comment on function fluxbase.oauth_finish(uuid, text, text, text, boolean, jsonb, bytea, uuid, bytea, uuid, text) is
+revoke all on function fluxbase.oauth_finish(uuid, text, text, text, boolean, jsonb, bytea, text, uuid, bytea, uuid, text) from public;
+grant execute on function fluxbase.oauth_finish(uuid, text, text, text, boolean, jsonb, bytea, text, uuid, bytea, uuid, text) to fluxbase_server;
+comment on function fluxbase.oauth_finish(uuid, text, text, text, boolean, jsonb, bytea, text, uuid, bytea, uuid, text) is
   'The provider has said who somebody is: a session, or, with a code challenge, the code that it will be exchanged for.';
 
 create or replace function fluxbase.oauth_session(

@@ -54,7 +54,25 @@ test('signInWithOAuth with PKCE', async () => {
   assert.equal(data.user.user_metadata.full_name, 'carl of the provider')
   assert.equal((await auth.getUser()).data.user.id, data.user.id)
   assert.equal((await auth.getClaims()).data.claims.amr[0].method, 'oauth')
-  assert.equal((await auth.refreshSession()).error, null)
+
+  // The provider's own token comes once, and works there.
+  const info = await fetch(`${process.env.ISSUER}/me`, { headers: { authorization: `Bearer ${data.session.provider_token}` } })
+  assert.equal((await info.json()).sub, 'carl:verified')
+  assert.equal(data.session.provider_refresh_token, undefined, 'nobody asked for one')
+  const refreshed = await auth.refreshSession()
+  assert.equal(refreshed.error, null)
+  assert.equal(refreshed.data.session.provider_token, undefined)
+
+  const lasting = client('pkce')
+  const asked = await signIn(lasting, 'carl:verified', { scopes: 'offline_access', queryParams: { login_hint: 'carl:verified', prompt: 'consent' } })
+  const { data: { session } } = await lasting.exchangeCodeForSession((await browse(asked.data.url)).searchParams.get('code'))
+  const { ISSUER, CLIENT_ID, CLIENT_SECRET } = process.env
+  const renewed = await fetch(`${ISSUER}/token`, {
+    method: 'POST',
+    headers: { authorization: 'Basic ' + Buffer.from(`${CLIENT_ID}:${CLIENT_SECRET}`).toString('base64') },
+    body: new URLSearchParams({ grant_type: 'refresh_token', refresh_token: session.provider_refresh_token }),
+  })
+  assert.ok((await renewed.json()).access_token)
 
   await signIn(auth, 'carl:verified')
   assert.equal((await auth.exchangeCodeForSession(code)).error.code, 'flow_state_not_found')
@@ -74,6 +92,8 @@ test('signInWithOAuth without PKCE, as the client does by default', async () => 
   const { data, error } = await auth.setSession({ access_token: tokens.get('access_token'), refresh_token: tokens.get('refresh_token') })
   assert.equal(error, null)
   assert.equal(data.user.email, 'dora@example.com')
+  const info = await fetch(`${process.env.ISSUER}/me`, { headers: { authorization: `Bearer ${tokens.get('provider_token')}` } })
+  assert.equal((await info.json()).sub, 'dora:verified')
 })
 
 test('a cancelled consent comes back as an error', async () => {

@@ -15,7 +15,8 @@ await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve))
 const issuer = `http://${HOST}:${server.address().port}`
 
 const provider = new Provider(issuer, {
-  clients: [{ client_id: CLIENT_ID, client_secret: CLIENT_SECRET, redirect_uris: ['https://example.com/registered'] }],
+  clients: [{ client_id: CLIENT_ID, client_secret: CLIENT_SECRET, redirect_uris: ['https://example.com/registered'],
+    grant_types: ['authorization_code', 'refresh_token'] }],
   claims: { openid: ['sub'], email: ['email', 'email_verified'], profile: ['name', 'picture'] },
   conformIdTokenClaims: !ID_TOKEN_CLAIMS,
   pkce: { required: () => true, methods: ['S256'] },

@@ -73,8 +73,9 @@ func TestHousekeeping(t *testing.T) {
 		"expired entries of the token blacklist": 1, "used and expired one-time tokens": 2, "stale counters of failed logins": 1,
 		"dead sessions": 2, "refresh tokens of old generations": 2, "audit partitions made": 0,
 		"old challenges of second factors": 1, "second factors begun and left": 1, "audit partitions dropped": 0,
-		"signing keys that are over":             1,
-		"organization invitations that are over": 2, "counters of rate limits": 1, "volume counters of rate limits": 1,
+		"signing keys that are over":              1,
+		"tokens of providers that nobody fetched": 0,
+		"organization invitations that are over":  2, "counters of rate limits": 1, "volume counters of rate limits": 1,
 	}
 	for task, want := range wanted {
 		if n, ok := got[task]; !ok || n != want {
