@@ -197,6 +197,30 @@ func TestReauthentication(t *testing.T) {
 	expect(t, login(t, m.Server, ann, "a third good password"), 200, "")
 }
 
+// A new password ends the other sessions. Keys and accounts at providers stay, and the mail that tells of the password says so.
+func TestNewPasswordsLeaveKeysAndIdentities(t *testing.T) {
+	t.Parallel()
+	m := startMailed(t)
+	m.CreateUser(t, ann)
+	k, other := m.Login(t, ann), m.Login(t, ann)
+	expect(t, m.put(t, k, map[string]string{"password": "another good password"}), 200, "")
+	if text := m.inbox.Next(t, ann).Text; !strings.Contains(text, "(in use: 0)") || !strings.Contains(text, "(-)") {
+		t.Errorf("with nothing else: %s", text)
+	}
+	expect(t, user(t, m.Server, other), 401, "session_not_found")
+	made := m.Do(t, "POST", "/api/v1/auth/api-keys", map[string]any{"name": "nightly http://evil.example"}, k.Bearer())
+	expect(t, made, 201, "")
+	m.Exec(t, `select auth.link_identity('ann@example.com', 'google', '1', 'test'), auth.link_identity('ann@example.com', 'github', '2', 'test')`)
+	expect(t, m.put(t, k, map[string]string{"password": "a third good password"}), 200, "")
+	if text := m.inbox.Next(t, ann).Text; !strings.Contains(text, "(in use: 1)") || !strings.Contains(text, "(github, google)") || strings.Contains(text, "evil") {
+		t.Errorf("with a key and two providers: %s", text)
+	}
+	expect(t, m.Do(t, "GET", "/rest/v1/", nil, "Authorization: Bearer "+made.Text("key")), 200, "")
+	if got := m.Value(t, `select count(*) from auth.identities`); got != "3" {
+		t.Errorf("%s identities", got)
+	}
+}
+
 func TestAnonymousUsers(t *testing.T) {
 	t.Parallel()
 	m := startMailed(t)

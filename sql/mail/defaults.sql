@@ -27,7 +27,8 @@ begin
         null, true, 'If you did not ask for it, change your password: somebody is signed in as you.'),
       ('email_changed', 'The address of your account has changed', 'The address of your account has changed from [Email] to [NewEmail].',
         null, false, 'If it was not you, tell whoever runs [SiteURL] at once.'),
-      ('password_changed', 'Your password has changed', 'The password of your account [Email] has changed.',
+      ('password_changed', 'Your password has changed',
+        'The password of your account [Email] has changed. API keys (in use: [APIKeys]) and sign-in with other accounts ([Providers]) go on working as before.',
         null, false, 'If it was not you, reset it at once.'),
       ('mfa_reset', 'Your second factors were removed', 'An administrator has removed every second factor of your account [Email].',
         null, false, 'If you did not ask for it, tell whoever runs [SiteURL] at once.')

@@ -9,9 +9,11 @@ returns uuid language plpgsql volatile security definer set search_path = pg_cat
 as $$
 declare
   v_id uuid;
+  v_variables jsonb := coalesce(p_variables, '{}')
+    || case p_kind when 'password_changed' then fluxbase.other_ways_in(p_user_id => p_user_id) else '{}' end;
 begin
   insert into auth.mail_outbox (kind, locale, recipient, user_id, token_id, variables, status)
-  values (p_kind, coalesce(p_locale, auth.setting(p_key => 'mail_locale')), p_recipient, p_user_id, p_token_id, coalesce(p_variables, '{}'),
+  values (p_kind, coalesce(p_locale, auth.setting(p_key => 'mail_locale')), p_recipient, p_user_id, p_token_id, v_variables,
           case when p_recipient is null then 'cancelled' else 'pending' end)
   returning id into v_id;
   perform pg_notify('fluxbase_mail', '');
@@ -83,7 +85,7 @@ begin
     v_template := fluxbase.mail_template(p_kind => v_mail.kind, p_locale => v_mail.locale);
     v_variables := fluxbase.mail_variables(p_kind => v_mail.kind, p_email => coalesce(v_mail.variables ->> 'email', v_mail.recipient),
       p_new_email => v_mail.variables ->> 'new_email', p_redirect_to => v_mail.variables ->> 'redirect_to',
-      p_token => v_token_mark, p_code => v_code_mark);
+      p_token => v_token_mark, p_code => v_code_mark) || fluxbase.mail_facts(p_kind => v_mail.kind, p_facts => v_mail.variables);
     return jsonb_build_object('status', 'ok', 'result', jsonb_build_object(
       'recipient', v_mail.recipient, 'kind', v_mail.kind, 'created_at', v_mail.created_at,
       'token_mark', v_token_mark, 'code_mark', v_code_mark,

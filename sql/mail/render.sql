@@ -30,6 +30,34 @@ create or replace function fluxbase.url_encode(p_text text)
 returns text language plpgsql immutable parallel safe security invoker set search_path = pg_catalog, pg_temp
 as $$
 begin
+-- Names that users chose freely are none of these: whoever may write to strangers through us would write what they like.
+-- A mail from before the release that added a fact is sent without it.
+create or replace function fluxbase.mail_facts(p_kind text, p_facts jsonb)
+returns jsonb language plpgsql immutable parallel safe security invoker set search_path = pg_catalog, pg_temp
+as $$
+begin
+  return case p_kind
+    when 'password_changed' then jsonb_build_object('APIKeys', coalesce(p_facts ->> 'api_keys', '0'),
+                                                    'Providers', coalesce(nullif(p_facts ->> 'providers', ''), '-'))
+    when 'organization_invite' then jsonb_build_object('Organization', p_facts ->> 'organization', 'Role', p_facts ->> 'role')
+    else '{}' end;
+end $$;
+revoke all on function fluxbase.mail_facts(text, jsonb) from public;
+comment on function fluxbase.mail_facts(text, jsonb) is 'What a mail of this kind says beside addresses and links, of the facts that the outbox has.';
+
+create or replace function fluxbase.other_ways_in(p_user_id uuid)
+returns jsonb language plpgsql stable security definer set search_path = pg_catalog, pg_temp
+as $$
+begin
+  return jsonb_build_object(
+    'api_keys', (select count(*) from auth.api_keys k
+                 where k.user_id = p_user_id and k.revoked_at is null and (k.expires_at is null or k.expires_at > now())),
+    'providers', (select string_agg(distinct i.provider, ', ' order by i.provider) from auth.identities i
+                  where i.user_id = p_user_id and i.provider not in ('email', 'phone')));
+end $$;
+revoke all on function fluxbase.other_ways_in(uuid) from public;
+comment on function fluxbase.other_ways_in(uuid) is 'What a new password leaves as it is: how many keys work for the user, and which providers sign the user in.';
+
   return (
     select string_agg(case when b.code in (45, 46, 95, 126) or b.code between 48 and 57 or b.code between 65 and 90 or b.code between 97 and 122
                            then chr(b.code) else '%' || upper(lpad(to_hex(b.code), 2, '0')) end, '' order by b.place)
@@ -128,6 +156,7 @@ declare
 begin
   if not new.kind = any (fluxbase.mail_kinds()) then
     raise exception using errcode = '22023', message = format('there is no mail of kind %L', new.kind),
+    || fluxbase.mail_facts(p_kind => new.kind, p_facts => '{"organization": "acme", "role": "member"}')
       detail = array_to_string(fluxbase.mail_kinds(), ', ');
   end if;
   if v_sample ? 'ConfirmationURL' then

@@ -64,7 +64,8 @@ begin
   v_template := fluxbase.mail_template(p_kind => p_kind, p_locale => coalesce(p_locale, fluxbase.mail_locale(p_data => v_user.raw_user_meta_data)));
   v_variables := fluxbase.mail_variables(p_kind => p_kind, p_email => coalesce(v_user.email, p_email),
     p_new_email => coalesce(v_user.email_change, 'new@example.com'), p_redirect_to => null,
-    p_token => 'EXAMPLE_of_a_token_that_is_43_characters_or', p_code => '123456');
+    p_token => 'EXAMPLE_of_a_token_that_is_43_characters_or', p_code => '123456')
+    || fluxbase.mail_facts(p_kind => p_kind, p_facts => '{"organization": "acme", "role": "member"}' || fluxbase.other_ways_in(p_user_id => v_user.id));
   subject := fluxbase.render_mail(p_template => v_template.subject, p_variables => v_variables, p_html => false);
   body := fluxbase.render_mail(p_template => v_template.text, p_variables => v_variables, p_html => false);
   html := fluxbase.render_mail(p_template => v_template.html, p_variables => v_variables, p_html => true);
