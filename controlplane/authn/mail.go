@@ -24,6 +24,7 @@ type MailTokens interface {
 // Mail is what mailed links and codes need.
 type Mail struct {
 	Tokens MailTokens
+	Sends  bool // this server sends what is in the outbox
 	Direct bool // opening a link uses it; otherwise a page is shown whose button does
 }
 

@@ -26,7 +26,7 @@ const (
 	sqlOrgMemberRemove  = `select fluxbase.org_member_remove(p_org_id => $1, p_user_id => $2)`
 	sqlOrgLeave         = `select fluxbase.org_leave(p_org_id => $1)`
 	sqlOrgTransfer      = `select fluxbase.org_transfer(p_org_id => $1, p_user_id => $2)`
-	sqlOrgInvite        = `select fluxbase.org_invite(p_org_id => $1, p_id => $2, p_email => $3, p_role => $4, p_token_hash => $5)`
+	sqlOrgInvite        = `select fluxbase.org_invite(p_org_id => $1, p_id => $2, p_email => $3, p_role => $4, p_token_hash => $5, p_mail => $6)`
 	sqlOrgInvitations   = `select fluxbase.org_invitations(p_org_id => $1)`
 	sqlOrgInviteRevoke  = `select fluxbase.org_invitation_revoke(p_org_id => $1, p_id => $2)`
 	sqlMyInvitations    = `select fluxbase.my_org_invitations()`
@@ -270,13 +270,15 @@ func (h *Handler) invitations(c echo.Context, caller gateway.Caller) error {
 	return h.inOrganization(c, caller, http.StatusOK, sqlOrgInvitations)
 }
 
-// invite invites an address. The answer holds the token, which is stored nowhere else.
+// invite invites an address, by mail unless the client does not want that or nobody sends any. The answer holds a token of its
+// own, which is stored nowhere else.
 func (h *Handler) invite(c echo.Context, caller gateway.Caller) error {
 	var b struct {
 		Email *string `json:"email"`
 		Role  *string `json:"role"`
+		Mail  *bool   `json:"mail"`
 	}
-	if err := readDocument(c, []string{"email", "role"}, &b); err != nil {
+	if err := readDocument(c, []string{"email", "role", "mail"}, &b); err != nil {
 		return err
 	}
 	org, err := pathID(c, "org", "organization_not_found")
@@ -285,9 +287,11 @@ func (h *Handler) invite(c echo.Context, caller gateway.Caller) error {
 	}
 	token := newInviteToken()
 	hash := sha256.Sum256([]byte(token))
-	a, err := h.call(c, caller, sqlOrgInvite, org, uuidArg(uuid.New()), optionalArg(text(b.Email)), optionalArg(text(b.Role)), byteaArg(hash[:]))
+	mail := h.Mail.Sends && (b.Mail == nil || *b.Mail)
+	a, err := h.call(c, caller, sqlOrgInvite, org, uuidArg(uuid.New()), optionalArg(text(b.Email)), optionalArg(text(b.Role)), byteaArg(hash[:]),
+		boolArg(mail))
 	if err != nil {
-		return err
+		return slowed(a, err)
 	}
 	return sendWith(c, a.Result, "token", token)
 }

@@ -163,6 +163,7 @@ type Auth struct {
 	EncryptionKey            Secret // of package seal; not set = nothing can be sealed
 	EncryptionKeyPrevious    Secret
 	SiteURL                  string   // where a browser goes when nobody says where; empty without
+	InvitationURL            string   // where mailed invitations into organizations lead; empty for the site
 	RedirectURLs             []string // where else it may go; see package redirect
 	Providers                []Provider
 	Captcha                  Captcha

@@ -275,7 +275,7 @@ func (s *Server) openAuth(ctx context.Context, o Options) error {
 		LimitRefresh: s.limitRefresh,
 		Sealer:       sealer,
 		OAuth:        authn.OAuth{Providers: providers, Redirects: redirects, PublicURL: s.config.Server.PublicURL, Log: s.log},
-		Mail:         authn.Mail{Tokens: mailTokens, Direct: s.config.Mail.Links == config.DirectLinks},
+		Mail:         authn.Mail{Tokens: mailTokens, Sends: s.mail != nil, Direct: s.config.Mail.Links == config.DirectLinks},
 		Clock:        s.clock,
 	})
 	return nil

@@ -36,6 +36,7 @@ insert into auth.settings as s (key, default_value, kind, minimum, maximum, desc
   ('login_delay_maximum', '15 minutes', 'interval', 1, 86400, 'Longest delay after failed logins'),
   ('organization_creation_enabled', 'true', 'boolean', null, null, 'Every user may create organizations over HTTP; otherwise administrators alone'),
   ('organization_invitation_lifetime', '7 days', 'interval', 300, 31536000, 'How long an invitation into an organization can be accepted'),
+  ('organization_invitation_url', '', 'text', null, null, 'Where mailed invitations lead; without it the site. The server''s configuration says it (auth.invitation_url)'),
   ('mfa_enforcement', 'optional', 'text', null, null, 'Second factors: off (no new ones), optional, required, or required_for_roles'),
   ('mfa_required_roles', '', 'list', null, null, 'Who needs a second factor under required_for_roles: roles, and organizations as org:SLUG'),
   ('mfa_failures_before_delay', '5', 'integer', 1, 100, 'Failed codes of a user, over all routes, before the user is slowed'),

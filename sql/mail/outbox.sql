@@ -1,4 +1,4 @@
--- Mails to send.  Tables: auth.mail_outbox, auth.one_time_tokens.  Callers: the owner's functions write, servers send.
+-- Mails to send.  Tables: auth.mail_outbox, auth.one_time_tokens, auth.organization_invitations.  Callers: the owner's functions write, servers send.
 -- Sending is three steps, each a transaction of its own: claim a batch, begin a mail, say how it ended.  A server that dies in
 -- between loses its claim after a while, and another sends: a mail may come twice, under the same Message-ID, but never not at all.
 
@@ -38,7 +38,7 @@ begin
     order by m.next_attempt_at, m.created_at limit p_limit for update skip locked
   ), taken as (
     update auth.mail_outbox m set status = 'sending', attempts = m.attempts + 1, next_attempt_at = now() + interval '5 minutes'
-    from due where m.id = due.id returning m.id, m.token_id, m.recipient, m.created_at
+    from due where m.id = due.id returning m.id, coalesce(m.token_id, m.invitation_id) as token_id, m.recipient, m.created_at
   )
   select coalesce(jsonb_agg(jsonb_build_object(
       'id', k.id, 'token_id', k.token_id, 'code_subject', lower(coalesce(t.email, k.recipient))) order by k.created_at, k.id), '[]') into v_taken
@@ -62,12 +62,23 @@ declare
   v_message text;
   v_detail text;
 begin
+  -- Its invitation first, as whoever deletes the organization.
+  perform from auth.organization_invitations i
+  where i.id = (select m.invitation_id from auth.mail_outbox m where m.id = p_id) for no key update;
   select m.* into v_mail from auth.mail_outbox m where m.id = p_id and m.status = 'sending' for no key update;
   if not found then
     return jsonb_build_object('status', 'mail_not_found');
   end if;
   -- Some mails are about a token; it must still be worth sending.
-  if v_mail.kind not in ('email_changed', 'password_changed', 'mfa_reset') then
+  if v_mail.kind = 'organization_invite' then
+    update auth.organization_invitations i set mail_token_hash = p_token_hash
+    where i.id = v_mail.invitation_id and i.accepted_at is null and i.revoked_at is null and i.expires_at > now();
+    if not found then
+      update auth.mail_outbox m set status = 'cancelled', last_error = 'the invitation was accepted, revoked, superseded or has expired'
+      where m.id = p_id;
+      return jsonb_build_object('status', 'mail_not_found');
+    end if;
+  elsif v_mail.kind not in ('email_changed', 'password_changed', 'mfa_reset') then
     update auth.one_time_tokens t
     set token_hash = p_token_hash, code_hash = p_code_hash,
         user_id = coalesce(t.user_id, (
@@ -140,8 +151,9 @@ returns setof jsonb language plpgsql stable security definer set search_path = p
 as $$
 begin
   return query
-    select to_jsonb(m) || jsonb_build_object('token_expires_at', t.expires_at)
+    select to_jsonb(m) || jsonb_build_object('token_expires_at', coalesce(t.expires_at, i.expires_at))
     from auth.mail_outbox m left join auth.one_time_tokens t on t.id = m.token_id
+    left join auth.organization_invitations i on i.id = m.invitation_id
     where m.recipient is not null order by m.created_at desc, m.id;
 end $$;
 revoke all on function auth.mail_rows() from public;

@@ -13,6 +13,7 @@ declare
     when 'email_change_current' then 'email_change' when 'email_change_new' then 'email_change' end;
   v_site text := nullif(auth.setting(p_key => 'site_url'), '');
   v_public text := nullif(auth.setting(p_key => 'public_url'), '');
+  v_invitation text := coalesce(nullif(auth.setting(p_key => 'organization_invitation_url'), ''), v_site);
 begin
   return jsonb_build_object('Email', p_email, 'SiteURL', v_site)
     || case when p_kind in ('email_change_current', 'email_change_new', 'email_changed') then jsonb_build_object('NewEmail', p_new_email) else '{}' end
@@ -20,16 +21,15 @@ begin
     || case when v_type is not null then jsonb_build_object('TokenHash', p_token, 'RedirectTo', coalesce(p_redirect_to, v_site),
          'ConfirmationURL', v_public || '/auth/v1/verify?token=' || p_token || '&type=' || v_type
            || coalesce('&redirect_to=' || fluxbase.url_encode(p_text => coalesce(p_redirect_to, v_site)), ''))
+       -- In the fragment, which no server sees: the application takes it from there, and opening the address uses nothing up.
+       when p_kind = 'organization_invite' then jsonb_build_object('TokenHash', p_token,
+         'ConfirmationURL', v_invitation || '#invitation_token=' || p_token)
        else '{}' end;
 end $$;
 revoke all on function fluxbase.mail_variables(text, text, text, text, text, text) from public;
 comment on function fluxbase.mail_variables(text, text, text, text, text, text) is
   'What a mail of this kind may say; null for what the settings site_url and public_url would have to tell and do not.';
 
-create or replace function fluxbase.url_encode(p_text text)
-returns text language plpgsql immutable parallel safe security invoker set search_path = pg_catalog, pg_temp
-as $$
-begin
 -- Names that users chose freely are none of these: whoever may write to strangers through us would write what they like.
 -- A mail from before the release that added a fact is sent without it.
 create or replace function fluxbase.mail_facts(p_kind text, p_facts jsonb)
@@ -58,6 +58,10 @@ end $$;
 revoke all on function fluxbase.other_ways_in(uuid) from public;
 comment on function fluxbase.other_ways_in(uuid) is 'What a new password leaves as it is: how many keys work for the user, and which providers sign the user in.';
 
+create or replace function fluxbase.url_encode(p_text text)
+returns text language plpgsql immutable parallel safe security invoker set search_path = pg_catalog, pg_temp
+as $$
+begin
   return (
     select string_agg(case when b.code in (45, 46, 95, 126) or b.code between 48 and 57 or b.code between 65 and 90 or b.code between 97 and 122
                            then chr(b.code) else '%' || upper(lpad(to_hex(b.code), 2, '0')) end, '' order by b.place)
@@ -142,7 +146,7 @@ comment on function fluxbase.check_mail_html(text) is 'Raises 22023 when a place
 create or replace function fluxbase.mail_kinds()
 returns text[] language sql immutable parallel safe security invoker
 return array['confirmation', 'recovery', 'magiclink', 'invite', 'email_change_current', 'email_change_new', 'reauthentication',
-             'email_changed', 'password_changed', 'mfa_reset'];
+             'email_changed', 'password_changed', 'mfa_reset', 'organization_invite'];
 revoke all on function fluxbase.mail_kinds() from public;
 comment on function fluxbase.mail_kinds() is 'The kinds of mail that there are.';
 
@@ -152,11 +156,11 @@ as $$
 declare
   v_sample jsonb := fluxbase.mail_variables(p_kind => new.kind, p_email => 'ann@example.com', p_new_email => 'new@example.com',
     p_redirect_to => 'https://example.com/', p_token => 'token', p_code => '123456')
+    || fluxbase.mail_facts(p_kind => new.kind, p_facts => '{"organization": "acme", "role": "member"}')
     || jsonb_build_object('SiteURL', 'https://example.com');
 begin
   if not new.kind = any (fluxbase.mail_kinds()) then
     raise exception using errcode = '22023', message = format('there is no mail of kind %L', new.kind),
-    || fluxbase.mail_facts(p_kind => new.kind, p_facts => '{"organization": "acme", "role": "member"}')
       detail = array_to_string(fluxbase.mail_kinds(), ', ');
   end if;
   if v_sample ? 'ConfirmationURL' then

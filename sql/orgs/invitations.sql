@@ -1,5 +1,6 @@
 -- Invitations into organizations.  Tables: auth.organization_invitations, auth.memberships.
--- Callers: fluxbase_admin in psql, the entry points.  The table knows the SHA-256 of a token alone.
+-- Callers: fluxbase_admin in psql, the entry points.  The table knows the SHA-256 of a token alone: of the one that whoever invites gets
+-- at once, and of the one that a server derives from the invitation's id when it mails it.  Either is good once, and ends the other.
 
 create or replace function fluxbase.put_invitation(
   p_id uuid, p_org_id uuid, p_email text, p_role text, p_token_hash bytea, p_invited_by uuid, p_lifetime interval)
@@ -40,8 +41,8 @@ begin
   -- Locked, so that the address stays and two invitations of one user come one after the other.
   select u.* into v_user from auth.users u where u.id = p_user_id for no key update;
   select i.* into v_invitation from auth.organization_invitations i
-  where case when p_token_hash is not null then i.token_hash = p_token_hash
-             else i.id = p_id and i.email_normalized = v_user.email_normalized and v_user.email_proven_at is not null end;
+  where p_token_hash is not null and (i.token_hash = p_token_hash or i.mail_token_hash = p_token_hash)
+     or p_token_hash is null and i.id = p_id and i.email_normalized = v_user.email_normalized and v_user.email_proven_at is not null;
   -- In the order of whoever deletes the organization, so that the two never wait for each other.
   perform from auth.organizations o where o.id = v_invitation.org_id for key share;
   update auth.organization_invitations i set accepted_at = now(), accepted_by = p_user_id
@@ -60,12 +61,65 @@ begin
     return jsonb_build_object('status', 'already_member');
   end if;
   perform audit.record(p_action => 'invitation.accepted', p_subject_id => p_user_id, p_details => jsonb_build_object(
-    'id', v_invitation.id, 'org_id', v_invitation.org_id, 'role', v_invitation.role, 'by', case when p_token_hash is null then 'address' else 'token' end));
+    'id', v_invitation.id, 'org_id', v_invitation.org_id, 'role', v_invitation.role,
+    'by', case when p_token_hash is null then 'address' when p_token_hash = v_invitation.mail_token_hash then 'mail' else 'token' end));
   return jsonb_build_object('status', 'ok', 'org_id', v_invitation.org_id);
 end $$;
 revoke all on function fluxbase.take_invitation(uuid, bytea, uuid) from public;
 comment on function fluxbase.take_invitation(uuid, bytea, uuid) is
   'Accepts an invitation: with its token by any user, by its id only by the user with its proven address; ok, invitation_not_found or already_member.';
+
+-- What strangers choose is not in it but the slug of the organization and the name of the role.
+create or replace function fluxbase.mail_invitation(p_id uuid)
+returns uuid language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_invitation auth.organization_invitations;
+  v_mail uuid;
+begin
+  select i.* into v_invitation from auth.organization_invitations i
+  where i.id = p_id and i.accepted_at is null and i.revoked_at is null and i.expires_at > now() for no key update;
+  if not found then
+    return null;
+  end if;
+  v_mail := fluxbase.put_mail(p_kind => 'organization_invite', p_recipient => v_invitation.email,
+    p_locale => fluxbase.mail_locale(p_data => (select u.raw_user_meta_data from auth.users u where u.email_normalized = v_invitation.email_normalized)),
+    p_variables => jsonb_build_object('email', v_invitation.email, 'role', v_invitation.role,
+      'organization', (select o.slug from auth.organizations o where o.id = v_invitation.org_id)));
+  update auth.mail_outbox m set invitation_id = p_id where m.id = v_mail;
+  perform audit.record(p_action => 'invitation.mailed', p_details => jsonb_build_object('id', p_id, 'org_id', v_invitation.org_id));
+  return v_mail;
+end $$;
+revoke all on function fluxbase.mail_invitation(uuid) from public;
+comment on function fluxbase.mail_invitation(uuid) is 'Mails an open invitation and returns the id of the mail; null when it is not open.';
+
+-- Nobody mails strangers in great numbers through an organization: by the rules of this path for users and organizations, and whoever
+-- invites, one address gets no more than one mail a minute, then two, and so on.
+create or replace function fluxbase.count_invitation_mail(p_org_id uuid, p_user_id uuid, p_email text)
+returns integer language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_rule ratelimit.rules;
+  v_subject text;
+  v_taken record;
+begin
+  for v_rule in
+    select r.* from ratelimit.rules r where r.path = '/mail/organization_invite' and r.scope in ('user', 'org') order by r.id
+  loop
+    v_subject := case v_rule.scope when 'user' then p_user_id else p_org_id end::text;
+    select t.granted, t.window_start, t.free_at into v_taken
+    from ratelimit.take(p_rule_id => v_rule.id, p_limit => v_rule.max_requests, p_window_seconds => v_rule.window_seconds,
+                        p_subject => v_subject, p_want => 1) t;
+    if v_taken.granted = 0 and v_rule.mode = 'enforce' then
+      perform ratelimit.record_refusal(p_rule_id => v_rule.id, p_subject => v_subject, p_window_start => v_taken.window_start);
+      return greatest(1, ceil(extract(epoch from v_taken.free_at - clock_timestamp())))::integer;
+    end if;
+  end loop;
+  return fluxbase.count_mail(p_kind => 'organization_invite', p_email => p_email);
+end $$;
+revoke all on function fluxbase.count_invitation_mail(uuid, uuid, text) from public;
+comment on function fluxbase.count_invitation_mail(uuid, uuid, text) is
+  'Counts one mailed invitation of a user and an organization and returns null; beyond a limit the seconds to wait.';
 
 create or replace function fluxbase.void_invitation(p_id uuid, p_org_id uuid)
 returns text language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
@@ -101,6 +155,23 @@ revoke all on function auth.invite_member(text, text, text, interval) from publi
 grant execute on function auth.invite_member(text, text, text, interval) to fluxbase_admin;
 comment on function auth.invite_member(text, text, text, interval) is
   'Invites an address into an organization and returns the token: the only time that it can be seen.';
+
+create or replace function auth.mail_invitation(p_id uuid)
+returns uuid language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_mail uuid := fluxbase.mail_invitation(p_id => p_id);
+begin
+  if v_mail is null then
+    raise exception using errcode = 'P0002', message = format('there is no open invitation %s', coalesce(p_id::text, 'null')),
+      hint = 'auth.admin_invitations lists them';
+  end if;
+  return v_mail;
+end $$;
+revoke all on function auth.mail_invitation(uuid) from public;
+grant execute on function auth.mail_invitation(uuid) to fluxbase_admin;
+comment on function auth.mail_invitation(uuid) is
+  'Mails an open invitation, beside the token that auth.invite_member() returned; a server sends it. Returns its id in auth.outbox. Again: the same link.';
 
 create or replace function auth.revoke_invitation(p_id uuid)
 returns boolean language plpgsql volatile security definer set search_path = pg_catalog, pg_temp

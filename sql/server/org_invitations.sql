@@ -1,27 +1,38 @@
 -- Invitations into organizations.  Tables: auth.organization_invitations.  Caller: fluxbase_server, after begin_entry.
--- The server makes the token and passes its hash.
+-- The server makes the token and passes its hash.  p_mail: it has somebody who sends mails, and the client wants one.
 
-create or replace function fluxbase.org_invite(p_org_id uuid, p_id uuid, p_email text, p_role text, p_token_hash bytea)
+create or replace function fluxbase.org_invite(p_org_id uuid, p_id uuid, p_email text, p_role text, p_token_hash bytea, p_mail boolean)
 returns jsonb language plpgsql volatile security definer set search_path = pg_catalog, pg_temp set timezone = 'UTC'
 as $$
 declare
   v_status text := fluxbase.org_begin_change(p_org_id => p_org_id, p_permission => 'org.members.manage');
   v_role text := coalesce(p_role, 'member');
+  v_mail boolean := p_mail and fluxbase.is_email(p_email => p_email);
+  v_wait integer;
 begin
   if v_status = 'ok' and not fluxbase.may_give_role(p_org_id => p_org_id, p_user_id => auth.current_user_id(), p_role => v_role) then
     v_status := 'insufficient_permissions';
+  end if;
+  if v_status = 'ok' and v_mail then
+    v_wait := fluxbase.count_invitation_mail(p_org_id => p_org_id, p_user_id => auth.current_user_id(), p_email => p_email);
+  end if;
+  if v_wait is not null then
+    return jsonb_build_object('status', 'over_email_send_rate_limit', 'retry_after', v_wait);
   elsif v_status = 'ok' then
     v_status := fluxbase.put_invitation(p_id => p_id, p_org_id => p_org_id, p_email => p_email, p_role => v_role, p_token_hash => p_token_hash,
       p_invited_by => auth.current_user_id(), p_lifetime => auth.setting(p_key => 'organization_invitation_lifetime')::interval);
   end if;
+  if v_status = 'ok' and v_mail then
+    perform fluxbase.mail_invitation(p_id => p_id);
+  end if;
   return jsonb_build_object('status', v_status, 'result', (
-    select jsonb_build_object('id', i.id, 'email', i.email, 'role', i.role, 'created_at', i.created_at, 'expires_at', i.expires_at)
+    select jsonb_build_object('id', i.id, 'email', i.email, 'role', i.role, 'created_at', i.created_at, 'expires_at', i.expires_at, 'mailed', v_mail)
     from auth.organization_invitations i where v_status = 'ok' and i.id = p_id));
 end $$;
-revoke all on function fluxbase.org_invite(uuid, uuid, text, text, bytea) from public;
-grant execute on function fluxbase.org_invite(uuid, uuid, text, text, bytea) to fluxbase_server;
-comment on function fluxbase.org_invite(uuid, uuid, text, text, bytea) is
-  'Invites an address with a role that the caller may give; needs org.members.manage; also role_not_found, already_member, validation_failed.';
+revoke all on function fluxbase.org_invite(uuid, uuid, text, text, bytea, boolean) from public;
+grant execute on function fluxbase.org_invite(uuid, uuid, text, text, bytea, boolean) to fluxbase_server;
+comment on function fluxbase.org_invite(uuid, uuid, text, text, bytea, boolean) is
+  'Invites an address, by mail if that is wanted, with a role that the caller may give; needs org.members.manage; also role_not_found, already_member, validation_failed, over_email_send_rate_limit.';
 
 create or replace function fluxbase.org_invitations(p_org_id uuid)
 returns jsonb language plpgsql stable security definer set search_path = pg_catalog, pg_temp set timezone = 'UTC'

@@ -32,6 +32,7 @@ var administration = []string{
 	`select auth.transfer_ownership('org', 'ann@example.com', 'bob@example.com')`,
 	`select auth.remove_member('org', 'ann@example.com')`,
 	`select auth.invite_member('org', 'guest@example.com')`,
+	`select auth.mail_invitation('{invitation}')`,
 	`select auth.revoke_invitation('{invitation}')`,
 	`select auth.create_role('editor', 'organization')`,
 	`select auth.create_permission('pages.edit')`,
