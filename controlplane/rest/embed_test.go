@@ -6,6 +6,10 @@ import "testing"
 func TestEmbed(t *testing.T) {
 	t.Parallel()
 	f := setup(t)
+	f.exec(t, `create table public.tallies (count integer); insert into public.tallies values (7); grant select on public.tallies to authenticated`)
+	if err := f.Cache.Reload(t.Context()); err != nil {
+		t.Fatal(err)
+	}
 	const nl = ", \n "
 	for _, c := range []struct{ path, want, contentRange string }{
 		// to one
@@ -57,7 +61,14 @@ func TestEmbed(t *testing.T) {
 		{"/tasks?select=projects(name)&id=eq.1", `[{"projects":{"name":"one"}}]`, "0-0/*"},
 		{"/tasks?select=projects()&id=eq.1", `[{}]`, "0-0/*"},
 		{"/tasks?select=id,projects(tasks())&id=eq.1", `[{"id":1}]`, "0-0/*"},
+		// a lone count is how many there are, without any setting; a column of this name is that column
+		{"/tasks?select=count", `[{"count":3}]`, "0-0/*"},
+		{"/tasks?select=n:count::text&id=gt.1", `[{"n":"2"}]`, "0-0/*"},
+		{"/projects?select=name,tasks(count)&tasks.done=is.true&order=id", `[{"name":"one","tasks":[{"count":1}]}` + nl + `{"name":"two","tasks":[{"count":0}]}]`, "0-1/*"},
+		{"/people?select=name,jobs:tasks!inner(count)&id=eq.2", `[{"name":"Bob","jobs":[{"count":2}]}]`, "0-0/*"},
+		{"/tallies?select=count", `[{"count":7}]`, "0-0/*"},
 		// functions
+		{"/rpc/tasks_of?project=1&select=count", `[{"count":2}]`, "0-0/*"},
 		{"/rpc/tasks_of?project=1&select=id,projects(name),people(name)&order=id.desc&limit=1", `[{"id":2,"projects":{"name":"one"},"people":[{"name":"Bob"}]}]`, "0-0/*"},
 		{"/rpc/tasks_of?project=1&select=id,people!inner(name)&people.name=eq.Ann", `[{"id":1,"people":[{"name":"Ann"}]}]`, "0-0/*"},
 		{"/rpc/one_task?task=3&select=id,projects(name)", `{"id":3,"projects":{"name":"two"}}`, "0-0/*"},

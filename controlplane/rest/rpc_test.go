@@ -42,6 +42,8 @@ func TestCall(t *testing.T) {
 		{"POST", "/rpc/in_out?select=b", `{"a":1,"b":"x"}`, nil, 200, `{"b":"x!"}`, "0-0/*"},
 		{"POST", "/rpc/take_xml", `<a b="c"/>`, []string{"Content-Type: text/xml"}, 200, `"<a b=\"c\"/>"`, "0-0/*"},
 		{"POST", "/rpc/take_xml", `<a`, []string{"Content-Type: text/xml", "Accept: text/xml"}, 400, "", ""},
+		{"GET", "/rpc/add?a=1&select=*", "", nil, 200, "11", "0-0/*"},
+		{"POST", "/rpc/rename?select=*", `{"task":9,"name":"x"}`, nil, 204, "", "0-0/*"},
 		{"GET", "/rpc/add?a=1&limit=1", "", nil, 200, "11", "0-0/*"},
 		{"GET", "/rpc/add?a=1&limit=0", "", nil, 200, "null", "*/*"},
 		{"GET", "/rpc/add?a=1&offset=1", "", nil, 200, "null", "*/*"},

@@ -35,6 +35,19 @@ func (s *scope) aggregated(item *dialect.SelectItem) (m member, err *fault.Error
 	return m, err
 }
 
+// plainCount returns count() in the place of a lone count without parentheses, an older form of it, unless there is such a
+// column; nil is none. It tells no more than the preference count=exact does, so it needs no setting. A spread embed would group
+// the rows around it.
+func (s *scope) plainCount(items []dialect.SelectItem) []dialect.SelectItem {
+	if s.spread || len(items) != 1 || items[0].Column != "count" || items[0].Path != nil || items[0].Embed != nil || items[0].Aggregate != "" {
+		return nil
+	}
+	if _, err := s.place(items[0].Field); err == nil {
+		return nil
+	}
+	return []dialect.SelectItem{{Aggregate: "count", Alias: items[0].Alias, ResultCast: items[0].Cast}}
+}
+
 // cast resolves the name of a type; the empty name is no cast.
 func (s *scope) cast(name string) (string, *fault.Error) {
 	if name == "" {

@@ -69,7 +69,8 @@ func (p *Plan) call(c *catalog.Catalog, schema string, r *dialect.Request) *faul
 		}
 		p.arguments = append(p.arguments, a)
 	}
-	if f.Returns != catalog.Composite && (r.Where != nil || r.Order != nil || r.Select != nil) {
+	everything := r.Select == nil || len(r.Select) == 1 && r.Select[0].Star
+	if f.Returns != catalog.Composite && (r.Where != nil || r.Order != nil || !everything) {
 		return fault.Unsupported("select, order or a filter on a function that does not return rows")
 	}
 	if !f.Set && r.Prefer.MaxAffected != nil {

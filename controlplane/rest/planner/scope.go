@@ -73,6 +73,9 @@ func (s *scope) members(n *node, items []dialect.SelectItem) ([]member, *fault.E
 	case star:
 		return nil, nil
 	}
+	if count := s.plainCount(items); count != nil {
+		items = count
+	}
 	list := make([]member, 0, len(items))
 	for i := range items {
 		item := &items[i]
