@@ -120,7 +120,7 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request, target dialect.T
 		return
 	}
 	if plan.Action == dialect.Read {
-		w.Header().Set("Content-Location", contentLocation(name, r.URL.RawQuery))
+		a.address = contentLocation(name, r.URL.RawQuery)
 	}
 	a.large = h.large(r, plan, a)
 	h.logDropped(r.Context(), caller, a.write(w, plan))

@@ -25,6 +25,9 @@ var hiddenSQL string
 // hide returns the error for a column that the caller may not know of when that is what err is about, else err. It costs a
 // round trip, of a request that has failed.
 func (h *Handler) hide(ctx context.Context, caller gateway.Caller, p *planner.Plan, err error) error {
+	if err == nil {
+		return nil
+	}
 	var pg *pgconn.PgError
 	if !errors.As(err, &pg) || pg.Code != "42501" {
 		return err

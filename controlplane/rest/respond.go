@@ -26,12 +26,31 @@ type answer struct {
 
 	existing int64 // of an insert that may update: rows that were there before
 
-	large   *largeAnswer   // how a large body is sent; nil is as it is
+	address string         // Content-Location; empty without
+	large   largeAnswer    // how a large body is sent
 	spooled *dialect.Spool // the body of a bulk insert's answer, instead of body
 
 	status  int // that SQL wants; 0 when it does not say
 	own     []fault.Header
 	refused *fault.Error // of what SQL wants
+}
+
+// fields sets fields of a header. Their values lie in one piece of memory: an answer has several.
+type fields struct {
+	http.Header
+	values []string
+}
+
+// fieldsOf is for the header of one answer.
+func fieldsOf(w http.ResponseWriter) fields {
+	return fields{w.Header(), make([]string, 0, 7)}
+}
+
+// set replaces a field, whose name is in its canonical form.
+func (f *fields) set(name, value string) {
+	f.values = append(f.values, value)
+	n := len(f.values)
+	f.Header[name] = f.values[n-1 : n : n]
 }
 
 // maxKept is the size in bytes up to which the buffer of an answer is kept for the next one.
@@ -127,38 +146,41 @@ func (a *answer) check(p *planner.Plan) *fault.Error {
 
 // write answers a request that succeeded. It returns the names of headers that SQL may not add.
 func (a *answer) write(w http.ResponseWriter, p *planner.Plan) (dropped []string) {
-	header := w.Header()
-	status := http.StatusOK
-	hasBody := true
 	if p.Media.Explains() {
 		a.writePlan(w, p)
 		return nil
 	}
+	header := fieldsOf(w)
+	status := http.StatusOK
+	hasBody := true
+	if a.address != "" {
+		header.set("Content-Location", a.address)
+	}
 	switch p.Action {
 	case dialect.Read:
-		status = a.contentRange(header, p, p.Offset, a.rows)
+		status = a.contentRange(&header, p, p.Offset, a.rows)
 	case dialect.Call:
-		status = a.contentRange(header, p, p.Offset, a.rows)
+		status = a.contentRange(&header, p, p.Offset, a.rows)
 		if p.Routine.Returns == catalog.Void {
 			status, hasBody = http.StatusNoContent, false
 		}
 	case dialect.Insert:
-		a.contentRange(header, p, 0, 0)
+		a.contentRange(&header, p, 0, 0)
 		status, hasBody = http.StatusCreated, p.Represents()
 		if p.Merges() && a.existing == a.rows {
 			status = http.StatusOK
 		}
 		if p.Locates() && len(a.body) > 0 {
-			header.Set("Location", a.location(p.Relation))
+			header.set("Location", a.location(p.Relation))
 		}
 	case dialect.Put:
 		if a.existing == 0 {
 			status = http.StatusCreated
 		}
 	case dialect.Update:
-		a.contentRange(header, p, 0, a.rows)
+		a.contentRange(&header, p, 0, a.rows)
 	case dialect.Delete:
-		a.contentRange(header, p, 0, 0)
+		a.contentRange(&header, p, 0, 0)
 	}
 	if p.Action == dialect.Update || p.Action == dialect.Delete || p.Action == dialect.Put {
 		if hasBody = p.Represents(); !hasBody {
@@ -166,19 +188,19 @@ func (a *answer) write(w http.ResponseWriter, p *planner.Plan) (dropped []string
 		}
 	}
 	if applied := p.Prefer.Applied(p.Action); applied != "" {
-		header.Set("Preference-Applied", applied)
+		header.set("Preference-Applied", applied)
 	}
 	if a.status != 0 {
 		status = a.status
 		hasBody = hasBody && hasContent(status)
 	}
 	if hasBody {
-		header.Set("Content-Type", p.Media.ContentType())
+		header.set("Content-Type", p.Media.ContentType())
 		if p.Profile != "" {
-			header.Set("Content-Profile", p.Profile)
+			header.set("Content-Profile", p.Profile)
 		}
 	}
-	dropped = addOwn(header, a.own)
+	dropped = addOwn(header.Header, a.own)
 	if !hasBody || p.Head {
 		w.WriteHeader(status)
 		return dropped
@@ -187,19 +209,19 @@ func (a *answer) write(w http.ResponseWriter, p *planner.Plan) (dropped []string
 		sendSpool(w, a.spooled, status)
 		return dropped
 	}
-	if a.large != nil {
-		a.large.send(w, status, a.body)
+	if a.large.is {
+		a.large.send(w, &header, status, a.body)
 		return dropped
 	}
-	header.Set("Content-Length", strconv.Itoa(len(a.body)))
+	header.set("Content-Length", strconv.Itoa(len(a.body)))
 	w.WriteHeader(status)
 	_, _ = w.Write(a.body) // the client went away: nobody is left to tell
 	return dropped
 }
 
-// ContentRange says which rows of the whole the answer holds, and returns the status that fits: 206 for
+// contentRange says which rows of the whole the answer holds, and returns the status that fits: 206 for
 // a part of a whole whose size is known.
-func (a *answer) contentRange(header http.Header, p *planner.Plan, offset, rows int64) int {
+func (a *answer) contentRange(header *fields, p *planner.Plan, offset, rows int64) int {
 	b := make([]byte, 0, 32)
 	if rows == 0 || a.total == 0 {
 		b = append(b, '*')
@@ -210,10 +232,10 @@ func (a *answer) contentRange(header http.Header, p *planner.Plan, offset, rows 
 	}
 	b = append(b, '/')
 	if !p.Prefer.Count {
-		header.Set("Content-Range", string(append(b, '*')))
+		header.set("Content-Range", string(append(b, '*')))
 		return http.StatusOK
 	}
-	header.Set("Content-Range", string(strconv.AppendInt(b, a.total, 10)))
+	header.set("Content-Range", string(strconv.AppendInt(b, a.total, 10)))
 	if rows < a.total {
 		return http.StatusPartialContent
 	}
@@ -242,6 +264,9 @@ func (a *answer) location(r *catalog.Relation) string {
 // writePlan answers with the plan of the statement.
 func (a *answer) writePlan(w http.ResponseWriter, p *planner.Plan) {
 	header := w.Header()
+	if a.address != "" {
+		header.Set("Content-Location", a.address)
+	}
 	header.Set("Content-Type", p.Media.ContentType())
 	if p.Profile != "" {
 		header.Set("Content-Profile", p.Profile)

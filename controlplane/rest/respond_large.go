@@ -5,7 +5,7 @@ import (
 	"compress/gzip"
 	"crypto/sha256"
 	"encoding/base64"
-	"io"
+	"hash"
 	"net/http"
 	"strconv"
 	"strings"
@@ -24,40 +24,40 @@ const maxZipped = 256 << 10
 
 // largeAnswer is what a client may save of a large answer.
 type largeAnswer struct {
+	is    bool     // it is one
 	match []string // the fields of If-None-Match
 	tag   bool     // the answer has an entity tag
 	zip   bool     // the answer is compressed
 	vary  bool     // it depends on Accept-Encoding whether it is
 }
 
-// large says how a large answer is sent; nil is as it is.
+// large says how a large answer is sent.
 //
 // An answer is not compressed for a request with a cookie. Its length would tell something about its content to whoever
 // can make a browser ask again and again, with guesses in the query and the cookie beside them (BREACH); a bearer token
 // is sent by nobody but its owner.
-func (h *Handler) large(r *http.Request, p *planner.Plan, a *answer) *largeAnswer {
+func (h *Handler) large(r *http.Request, p *planner.Plan, a *answer) (l largeAnswer) {
 	if len(a.body) < largeFrom {
-		return nil
+		return l
 	}
-	var l largeAnswer
+	l.is = true
 	if h.ETag && r.Method == http.MethodGet && a.status == 0 && !p.Media.Explains() && !namesBefore(a.own, "Etag") {
 		l.tag, l.match = true, r.Header["If-None-Match"]
 	}
 	if h.Compress && len(r.Header["Cookie"]) == 0 && !p.Media.Packed() && !namesBefore(a.own, "Content-Encoding") {
 		l.vary, l.zip = true, acceptsGzip(r.Header["Accept-Encoding"])
 	}
-	return &l
+	return l
 }
 
 // send answers with the body, compressed or not, or with nothing but the news that the client has it.
-func (l *largeAnswer) send(w http.ResponseWriter, status int, body []byte) {
-	header := w.Header()
+func (l *largeAnswer) send(w http.ResponseWriter, header *fields, status int, body []byte) {
 	if l.vary {
 		header.Add("Vary", "Accept-Encoding")
 	}
 	if l.tag && (status == http.StatusOK || status == http.StatusPartialContent) {
-		tag := entityTag(header, body)
-		header.Set("ETag", tag)
+		tag := entityTag(header.Header, body)
+		header.set("Etag", tag)
 		if matches(l.match, tag) {
 			header.Del("Content-Type")
 			w.WriteHeader(http.StatusNotModified)
@@ -68,25 +68,39 @@ func (l *largeAnswer) send(w http.ResponseWriter, status int, body []byte) {
 		z := zippers.Get().(*zipper)
 		defer z.free()
 		if packed := z.zip(body); len(packed) < len(body) {
-			header.Set("Content-Encoding", "gzip")
+			header.set("Content-Encoding", "gzip")
 			body = packed
 		}
 	}
-	header.Set("Content-Length", strconv.Itoa(len(body)))
+	header.set("Content-Length", strconv.Itoa(len(body)))
 	w.WriteHeader(status)
 	_, _ = w.Write(body) // the client went away: nobody is left to tell
 }
 
 // entityTag is a weak entity tag (RFC 9110 section 8.8.3): equal for answers that say the same, compressed or not.
 func entityTag(header http.Header, body []byte) string {
-	h := sha256.New()
-	for _, name := range []string{"Content-Type", "Content-Range", "Content-Profile"} {
-		_, _ = io.WriteString(h, header.Get(name)+"\n")
+	d := digests.Get().(*digest)
+	defer digests.Put(d)
+	d.hash.Reset()
+	d.text = d.text[:0]
+	for _, name := range [...]string{"Content-Type", "Content-Range", "Content-Profile"} {
+		d.text = append(append(d.text, header.Get(name)...), '\n')
 	}
-	_, _ = h.Write(body)
+	_, _ = d.hash.Write(d.text) // a hash takes everything
+	_, _ = d.hash.Write(body)
 	var sum [sha256.Size]byte
-	return `W/"` + base64.RawURLEncoding.EncodeToString(h.Sum(sum[:0])[:16]) + `"`
+	d.text = append(d.text[:0], `W/"`...)
+	d.text = base64.RawURLEncoding.AppendEncode(d.text, d.hash.Sum(sum[:0])[:16])
+	return string(append(d.text, '"'))
 }
+
+// digest makes one entity tag at a time.
+type digest struct {
+	hash hash.Hash
+	text []byte
+}
+
+var digests = sync.Pool{New: func() any { return &digest{hash: sha256.New()} }}
 
 // matches tells whether one of the tags in If-None-Match is this one, compared weakly (RFC 9110 section 13.1.2).
 func matches(fields []string, tag string) bool {

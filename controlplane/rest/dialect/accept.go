@@ -16,8 +16,22 @@ type MediaRange struct {
 	Weight     float64
 }
 
+// What most clients accept, which nobody changes.
+var (
+	acceptAny  = []MediaRange{{Kind: "*/*", Weight: 1}}
+	acceptJSON = []MediaRange{{Kind: "application/json", Weight: 1}}
+)
+
 // accept reads the Accept headers: what the client takes, the best first. Without any header there is nothing in it.
 func accept(lines []string) []MediaRange {
+	if len(lines) == 1 {
+		switch lines[0] {
+		case "*/*":
+			return acceptAny
+		case "application/json":
+			return acceptJSON
+		}
+	}
 	var list []MediaRange
 	for _, line := range lines {
 		for one := range strings.SplitSeq(line, ",") {

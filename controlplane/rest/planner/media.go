@@ -53,7 +53,11 @@ func (m *Media) ContentType() string {
 	case m.Custom != nil && !slices.Contains([]string{mediaJSON, mediaCSV, mediaText, mediaXML, catalog.MediaGeo}, m.Custom.Name):
 		return m.Custom.Name
 	}
-	return m.name() + utf8
+	name := m.name()
+	if name == mediaJSON {
+		return mediaJSON + utf8
+	}
+	return name + utf8
 }
 
 // name returns the media type.

@@ -33,7 +33,7 @@ func (p *Plan) NamedColumns() (list []NamedColumn) {
 	return list
 }
 
-// NamedColumns appends the columns of a node, which reads the relation, and of the embeds in it.
+// namedColumns appends the columns of a node, which reads the relation, and of the embeds in it.
 func (n *node) namedColumns(list []NamedColumn, relation *catalog.Relation) []NamedColumn {
 	add := func(p *place) {
 		if relation != nil && p.Column != nil && p.Column.Function == "" {
