@@ -136,12 +136,28 @@ func (s *Server) refuseAgain(w http.ResponseWriter, r *http.Request, client neti
 		return false
 	}
 	started := time.Now()
-	tellLimit(w.Header(), d)
+	h := w.Header()
+	tellLimit(h, d)
 	s.metrics.Limited(d.Rule)
-	s.answer(w, r, errTooMany(d.Reset))
-	s.metrics.Request(pathKind(r.URL.Path), http.StatusTooManyRequests, time.Since(started))
+	kind, e := pathKind(r.URL.Path), errTooMany(d.Reset)
+	if kind == "data" {
+		e.WriteHeaders(h)
+		h["Content-Type"], h["Content-Length"] = limitedType, limitedLength
+		w.WriteHeader(e.Status)
+		_, _ = w.Write(limitedData) // a client that went away is no error of ours
+	} else {
+		s.answer(w, r, e)
+	}
+	s.metrics.Request(kind, e.Status, time.Since(started))
 	return true
 }
+
+// What writeDataError makes of errTooMany, ready to be sent. The values are shared between answers: each has no room behind it.
+var (
+	limitedData   = []byte(`{"code":"over_request_rate_limit","message":"Request rate limit reached","details":null,"hint":null}`)
+	limitedLength = []string{strconv.Itoa(len(limitedData))}
+	limitedType   = []string{"application/json; charset=utf-8"}
+)
 
 // limitAuth counts requests to the auth routes, before anything is read of them.
 func (s *Server) limitAuth(next echo.HandlerFunc) echo.HandlerFunc {
