@@ -35,7 +35,7 @@ func New(version string, pools func() []Pool) *Metrics {
 	m := &Metrics{
 		registry: prometheus.NewRegistry(),
 		requests: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "fluxbase_http_requests_total",
-			Help: "Requests that reached a route, by kind of route and status."}, []string{"route", "status"}),
+			Help: "Requests that reached a route or a rate limit, by kind of route and status."}, []string{"route", "status"}),
 		duration: prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "fluxbase_http_request_duration_seconds",
 			Help: "Time from a request's headers to the end of its answer.", Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 10}},
 			[]string{"route"}),
