@@ -1,6 +1,10 @@
 package rest
 
-import "testing"
+import (
+	"testing"
+
+	"github.com/wayli-app/fluxbase/controlplane/rest/catalog"
+)
 
 // TestEmbedViews embeds through views: of exposed tables, of tables that are not, of other views, and with several
 // rows for one key.
@@ -76,5 +80,53 @@ func TestEmbedViews(t *testing.T) {
 	}
 	if f.Cache.Current().Version == before {
 		t.Error("a view was replaced, the catalog was not")
+	}
+}
+
+// TestKeysOfViews writes through views by the primary keys of the tables that they show.
+func TestKeysOfViews(t *testing.T) {
+	t.Parallel()
+	f := setup(t)
+	f.exec(t, `
+		create table hidden.roles (task integer, person integer, role text, primary key (person, task));
+		create view public.roles with (security_invoker = true) as select role as title, task as t, person as p from hidden.roles;
+		create view public.keyless as select task, role from hidden.roles;
+		create view public.two_keys as select t.id as tid, p.id as pid from public.tasks t cross join public.projects p;
+		grant usage on schema hidden to authenticated;
+		grant select, insert, update, delete on hidden.roles, public.roles, public.keyless to authenticated`)
+	if err := f.Cache.Reload(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	merge := []string{"Prefer: resolution=merge-duplicates"}
+	for _, c := range []exchange{
+		{"PUT", "/open_tasks?id=eq.2", `{"id":2,"name":"put"}`, nil, 204, "", ""},
+		{"PUT", "/open_tasks?id=eq.20", `{"id":20,"name":"new"}`, []string{representation}, 201, `[{"id":20,"name":"new","done":null}]`, ""},
+		{"PUT", "/open_tasks?name=eq.x", `{"id":2,"name":"x"}`, nil, 405, `{"code":"PGRST105","message":"Filters must include all and only primary key columns with 'eq' operators","details":null,"hint":null}`, ""},
+		{"POST", "/open_tasks", `[{"id":2,"name":"merged"},{"id":21,"name":"x"}]`, merge, 201, "", "*/*"},
+		{"POST", "/roles", `{"t":1,"p":2,"title":"a"}`, merge, 201, "", "*/*"},
+		{"POST", "/roles?select=title", `{"t":1,"p":2,"title":"b"}`, []string{"Prefer: resolution=merge-duplicates, return=representation"}, 200, `[{"title":"b"}]`, "*/*"},
+		{"PUT", "/roles?p=eq.2&t=eq.1", `{"t":1,"p":2,"title":"c"}`, nil, 204, "", ""},
+	} {
+		f.exchange(t, c)
+	}
+	if got := f.value(t, `(select string_agg(id || name, ',' order by id) from public.tasks where id in (2, 20, 21)) || (select string_agg(role, '') from hidden.roles)`); got != "2merged,20new,21xc" {
+		t.Errorf("rows are %s", got)
+	}
+	headersOnly := []string{"Prefer: return=headers-only"}
+	if w := f.do(t, "POST", "/roles", `{"t":3,"p":4}`, headersOnly...); w.Code != 201 || w.Header().Get("Location") != "/roles?p=eq.4&t=eq.3" {
+		t.Errorf("%d %v", w.Code, w.Header())
+	}
+	for path, want := range map[string]string{
+		"/open_tasks": "OPTIONS,GET,HEAD,POST,PUT,PATCH,DELETE", "/roles": "OPTIONS,GET,HEAD,POST,PUT,PATCH,DELETE",
+		"/keyless": "OPTIONS,GET,HEAD,POST,PATCH,DELETE", "/two_keys": "OPTIONS,GET,HEAD",
+	} {
+		if w := f.do(t, "OPTIONS", path, ""); w.Header().Get("Allow") != want {
+			t.Errorf("%s: %d %v", path, w.Code, w.Header())
+		}
+	}
+	for _, name := range []string{"keyless", "two_keys"} {
+		if r := f.Cache.Current().Relations[catalog.QualifiedName{Schema: "public", Name: name}]; len(r.PrimaryKey) > 0 {
+			t.Errorf("%s has the key %s", name, r.PrimaryKey)
+		}
 	}
 }

@@ -25,7 +25,14 @@ type viewsDocument struct {
 		OID        uint32 `json:"oid"`
 		Definition string `json:"definition"`
 	} `json:"views"`
-	Keys []viewKey `json:"keys"`
+	Keys        []viewKey  `json:"keys"`
+	PrimaryKeys []tableKey `json:"primary_keys"`
+}
+
+// tableKey is the primary key of any table.
+type tableKey struct {
+	Table   uint32 `json:"table"`
+	Columns []int  `json:"columns"`
 }
 
 // viewKey is a foreign key of any table.
@@ -53,7 +60,8 @@ type showing struct {
 }
 
 // relateViews adds the relationships in which views take part: a view that shows the columns of a foreign
-// key, or those that it references, is related like the table. It runs before the catalog is shared.
+// key, or those that it references, is related like the table. One that shows a table's primary key has it, too. It runs
+// before the catalog is shared.
 func (c *Catalog) relateViews(document []byte) error {
 	var doc viewsDocument
 	if err := json.Unmarshal(document, &doc); err != nil {
@@ -90,6 +98,7 @@ func (c *Catalog) relateViews(document []byte) error {
 		}
 	}
 	relateShown(shown, doc.Keys)
+	keyViews(shown, doc.PrimaryKeys)
 	c.sortRelationships()
 	return nil
 }
@@ -111,6 +120,31 @@ func follow(origins map[uint32]map[int]tableColumn, at tableColumn) (tableColumn
 		at = next
 	}
 	return at, false
+}
+
+// keyViews gives a view the primary key of the table whose rows it shows. One that shows the keys of several tables has
+// none: its rows are those of no table.
+func keyViews(shown map[uint32][]showing, keys []tableKey) {
+	found := map[*Relation]int{}
+	for i := range keys {
+		for _, s := range shown[keys[i].Table] {
+			names := make([]string, 0, len(keys[i].Columns))
+			for _, number := range keys[i].Columns {
+				if columns := s.columns[number]; len(columns) > 0 {
+					names = append(names, columns[0].Name)
+				}
+			}
+			if s.IsView() && len(names) == len(keys[i].Columns) {
+				s.PrimaryKey = names
+				found[s.Relation]++
+			}
+		}
+	}
+	for r, n := range found {
+		if n > 1 {
+			r.PrimaryKey = nil
+		}
+	}
 }
 
 // relateShown makes the relationships of all relations that show a key's columns with all that show what it

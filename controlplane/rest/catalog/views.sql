@@ -1,4 +1,4 @@
--- What relates views: the definition of each view and all foreign keys.  $1 = exposed schemas (text[]).
+-- What relates views: the definition of each view, all foreign keys and all primary keys.  $1 = exposed schemas (text[]).
 -- Empty where no view is exposed.  Views and keys of other schemas count, too: an exposed view may show their columns.
 with exposed as (
   select n.oid, n.nspname
@@ -32,6 +32,13 @@ select pg_catalog.json_build_object(
     where c.relkind in ('v', 'm') and c.relnamespace in (select s.oid from application s where not s.ours)
       -- a view whose definition is out of all proportion is not looked into
       and pg_catalog.length(w.ev_action::pg_catalog.text) < 1000000),
+  'primary_keys', (
+    select coalesce(pg_catalog.json_agg(pg_catalog.json_build_object(
+      'table', p.conrelid::pg_catalog.int8, 'columns', p.conkey) order by p.conrelid), '[]')
+    from pg_catalog.pg_constraint p
+    join pg_catalog.pg_class c on c.oid = p.conrelid
+    where p.contype = 'p' and not c.relispartition
+      and c.relnamespace in (select s.oid from application s where not s.ours)),
   'keys', (
     select coalesce(pg_catalog.json_agg(pg_catalog.json_build_object(
       'name', k.conname,
