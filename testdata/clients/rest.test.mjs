@@ -184,6 +184,14 @@ describe('embeds', () => {
     assert.deepEqual(await rows(supabase.from('shows').select('title, halls()').is('halls', null)), [{ title: 'fourth' }])
   })
 
+  test('how many there are', async () => {
+    assert.deepEqual(await rows(supabase.from('projects').select('name, tasks(count)').order('id')), [
+      { name: 'one', tasks: [{ count: 2 }] },
+      { name: 'two', tasks: [{ count: 1 }] },
+    ])
+    assert.deepEqual(await rows(supabase.from('tasks').select('count').gt('id', 1).single()), { count: 2 })
+  })
+
   test('spread and order by a related row', async () => {
     assert.deepEqual(await rows(supabase.from('tasks').select('id, ...projects(project:name)').order('projects(name)', { ascending: false }).limit(1)), [
       { id: 3, project: 'two' },
@@ -248,6 +256,8 @@ describe('functions', () => {
     assert.equal(await rows(supabase.rpc('add', { a: 1, b: 2 })), 3)
     assert.equal(await rows(supabase.rpc('add', { a: 1 }, { get: true })), 11)
     assert.deepEqual(await rows(supabase.rpc('numbers', { n: 3 })), [1, 2, 3])
+    assert.equal(await rows(supabase.rpc('add', { a: 1 }).select().limit(1)), 11)
+    assert.deepEqual(await rows(supabase.rpc('one_task', { task: 3 }).select('id').range(0, 9)), { id: 3 })
     assert.deepEqual(await rows(supabase.rpc('first_of', { list: [4, 5], p: { a: 1, b: 'x' } })), '4x')
     assert.deepEqual(await rows(supabase.rpc('tasks_of', { project: 1 }).select('id, projects(name)').gt('id', 1)), [{ id: 2, projects: { name: 'one' } }])
     assert.deepEqual(await rows(supabase.rpc('one_task', { task: 3 }).select('id').single()), { id: 3 })
