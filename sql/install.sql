@@ -32,6 +32,13 @@ begin
   if to_regprocedure('fluxbase.org_invite(uuid, uuid, text, text, bytea)') is not null then
     drop function fluxbase.org_invite(uuid, uuid, text, text, bytea); -- was in no release
   end if;
+  if to_regprocedure('auth.protect(regclass, text, text, text, text, regclass, text, text, text[], text[], text[], text, text, text, text, text[], boolean, boolean, boolean, boolean, boolean)') is not null then
+    drop function auth.protect(regclass, text, text, text, text, regclass, text, text, text[], text[], text[], text, text, text, text, text[],
+      boolean, boolean, boolean, boolean, boolean); -- without p_active_org; was in no release
+  end if;
+  if to_regprocedure('auth.sign_context(text, text, text)') is not null then
+    drop function auth.sign_context(text, text, text); -- without p_only_org; was in no release
+  end if;
 end $$;
 
 --{{/*

@@ -14,7 +14,7 @@ grant select, insert, update, delete on public.invoices to authenticated, servic
 
 -- Membership is read from its table at every request: who leaves an organization is out at once.
 create policy invoices_members_read on public.invoices for select to authenticated
-  using (org_id = any ((select auth.org_ids())::uuid[]));
+  using (org_id = any (array(select unnest(auth.org_ids()))));
 
 -- auth.has_org_role takes the row's organization and would run once per row; the active one is asked once per query.
 create policy invoices_admins_insert on public.invoices for insert to authenticated

@@ -22,12 +22,14 @@ revoke all on function fluxbase.claims_json(auth.users, text) from public;
 comment on function fluxbase.claims_json(auth.users, text) is 'Claims of a user without a session: as an API key or auth.login_as has them.';
 
 -- Definer: it reads users and signs with the key that only the owner reads.  Audited: whoever may call it can be anybody.
-create or replace function auth.sign_context(p_user text, p_aal text, p_role text)
+-- Tools that try what a user may cannot choose an organization first: they ask as in the only one of a user who has one.
+create or replace function auth.sign_context(p_user text, p_aal text, p_role text, p_only_org boolean default true)
 returns jsonb language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
 as $$
 declare
   v_user auth.users;
   v_role text;
+  v_org_id uuid;
   v_claims jsonb;
   v_context text;
 begin
@@ -35,6 +37,9 @@ begin
     select u.* into strict v_user from auth.users u where u.id = auth.user_id_of(p_user => p_user);
     if p_aal is null or p_aal not in ('aal1', 'aal2', 'aal3') then
       raise exception using errcode = '22023', message = format('%s is no assurance level', quote_nullable(p_aal)), hint = 'aal1, aal2 or aal3';
+    end if;
+    if p_only_org then
+      v_org_id := (select (array_agg(m.org_id))[1] from auth.memberships m where m.user_id = v_user.id having count(*) = 1);
     end if;
   end if;
   v_role := coalesce(p_role, v_user.role, 'anon');
@@ -46,7 +51,7 @@ begin
   if v_user.id is not null then
     v_claims := fluxbase.claims_json(p_user => v_user, p_aal => p_aal) || jsonb_build_object('role', v_role);
   end if;
-  v_context := jsonb_build_array(1, v_user.id, null, null, case when v_user.id is not null then p_aal end, v_role,
+  v_context := jsonb_build_array(1, v_user.id, null, v_org_id, case when v_user.id is not null then p_aal end, v_role,
     null, null, null, null, extract(epoch from now())::bigint,
     encode(sha256(convert_to(v_claims::text, 'UTF8')), 'hex'))::text;
   perform audit.record(p_action => 'context.signed', p_subject_id => v_user.id,
@@ -54,16 +59,16 @@ begin
   return jsonb_build_object('context', v_context, 'mac', fluxbase.context_mac(p_context => v_context),
     'claims', v_claims::text, 'role', v_role);
 end $$;
-revoke all on function auth.sign_context(text, text, text) from public;
-grant execute on function auth.sign_context(text, text, text) to fluxbase_admin;
-comment on function auth.sign_context(text, text, text) is 'Signed context of a user for auth.login_as(); each call is audited.';
+revoke all on function auth.sign_context(text, text, text, boolean) from public;
+grant execute on function auth.sign_context(text, text, text, boolean) to fluxbase_admin;
+comment on function auth.sign_context(text, text, text, boolean) is 'Signed context of a user for auth.login_as() and for what tries access; each call is audited.';
 
 -- Invoker: the role can be set only outside of definer functions, and PostgreSQL then checks that the login may become it.
 create or replace function auth.login_as(p_user text default null, p_aal text default 'aal1', p_role text default null)
 returns void language plpgsql volatile security invoker set search_path = pg_catalog, pg_temp
 as $$
 declare
-  v_signed jsonb := auth.sign_context(p_user => p_user, p_aal => p_aal, p_role => p_role);
+  v_signed jsonb := auth.sign_context(p_user => p_user, p_aal => p_aal, p_role => p_role, p_only_org => false);
 begin
   if statement_timestamp() = transaction_timestamp() then
     raise notice using message = 'auth.login_as() lasts until the end of the transaction', hint = 'begin a transaction first';

@@ -31,7 +31,7 @@ begin
 end $$;
 revoke all on function auth.org_ids() from public;
 grant execute on function auth.org_ids() to public;
-comment on function auth.org_ids() is 'Organizations of the signed-in user; an empty array for nobody. In policies: org_id = any ((select auth.org_ids())::uuid[]).';
+comment on function auth.org_ids() is 'Organizations of the signed-in user; an empty array for nobody. In policies: org_id = any (array(select unnest(auth.org_ids()))).';
 
 create or replace function auth.has_org_role(p_org_id uuid, p_role text)
 returns boolean language plpgsql stable parallel safe security definer set search_path = pg_catalog, pg_temp
@@ -49,10 +49,13 @@ create or replace function auth.current_org_role()
 returns text language plpgsql stable parallel safe security definer set search_path = pg_catalog, pg_temp
 as $$
 declare
-  v_user uuid := auth.current_user_id();
-  v_org uuid := auth.current_org_id();
+  v_context jsonb := auth.verified_context();
 begin
-  return (select m.role from auth.memberships m where m.org_id = v_org and m.user_id = v_user);
+  if v_context ->> 2 is not null then
+    return (select m.role from auth.sessions s join auth.memberships m on m.org_id = s.org_id and m.user_id = s.user_id
+            where s.id = (v_context ->> 2)::uuid);
+  end if;
+  return (select m.role from auth.memberships m where m.org_id = (v_context ->> 3)::uuid and m.user_id = (v_context ->> 1)::uuid);
 end $$;
 revoke all on function auth.current_org_role() from public;
 grant execute on function auth.current_org_role() to public;

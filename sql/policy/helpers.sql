@@ -14,7 +14,7 @@ end $$;
 revoke all on function auth.org_ids_with_role(text[]) from public;
 grant execute on function auth.org_ids_with_role(text[]) to public;
 comment on function auth.org_ids_with_role(text[]) is
-  'Organizations in which the signed-in user holds one of the roles; an empty array for nobody. In policies: org_id = any ((select auth.org_ids_with_role(array[''admin'']))::uuid[]).';
+  'Organizations in which the signed-in user holds one of the roles; an empty array for nobody. In policies: org_id = any (array(select unnest(auth.org_ids_with_role(array[''admin''])))).';
 
 -- A session is bound by policies alone, and so is an anon key, which says no more than which application is asking.
 create or replace function auth.has_scope(p_scope text)

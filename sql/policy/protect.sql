@@ -12,7 +12,7 @@ create or replace function auth.protect(
   p_published_column text default null, p_deleted_column text default null,
   p_aal text default null, p_scope text default null, p_maintenance_roles text[] default array[]::text[],
   p_defaults boolean default true, p_grants boolean default true, p_indexes boolean default true, p_views boolean default true,
-  p_dry_run boolean default false)
+  p_dry_run boolean default false, p_active_org boolean default false)
 returns setof text language plpgsql volatile security invoker set search_path = pg_catalog, pg_temp
 as $$
 declare
@@ -58,6 +58,7 @@ begin
     (p_read_roles is not null and not v_public, 'p_read_roles', 'it belongs to the templates public_read and members_write'),
     (p_published_column is not null and not v_public, 'p_published_column', 'it belongs to the templates public_read and members_write'),
     (p_write_org_roles is not null and not v_of_org, 'p_write_org_roles', 'it belongs to the templates tenant and members_write'),
+    (p_active_org and not v_of_org, 'p_active_org', 'it belongs to the templates tenant and members_write'),
     (p_aal not in ('aal1', 'aal2', 'aal3'), 'p_aal', 'aal1, aal2 or aal3'),
     (p_scope !~ '^[a-z][a-z0-9_.-]*$', 'p_scope', 'the first part of the scopes, as documents for documents:read and documents:write'),
     (coalesce(cardinality(p_roles), 0) = 0, 'p_roles', 'a policy names its roles')
@@ -142,9 +143,13 @@ begin
     end if;
 
   else  -- tenant, members_write
-    v_orgs := format('%s = any ((select auth.org_ids())::uuid[])', v_col);
+    -- One organization is a value, for which PostgreSQL plans as for a constant.  Several are an array, which it takes for ten;
+    -- array(select ...) is kept as it is, where (select ...)::uuid[] would be unpacked again for every row that a filter sees.
+    v_orgs := case when p_active_org then format('%s = (select auth.current_org_id())', v_col)
+                   else format('%s = any (array(select unnest(auth.org_ids())))', v_col) end;
     v_rule := case when p_write_org_roles is null then v_orgs
-                   else format('%s = any ((select auth.org_ids_with_role(%L::text[]))::uuid[])', v_col, p_write_org_roles) end;
+                   when p_active_org then format('%s and (select auth.current_org_role()) = any (%L::text[])', v_orgs, p_write_org_roles)
+                   else format('%s = any (array(select unnest(auth.org_ids_with_role(%L::text[]))))', v_col, p_write_org_roles) end;
     if p_template = 'tenant' and p_write_org_roles is null then
       v_policies := v_policies || format('create policy protect_members on %s for all to %s using (%s) with check (%s)', v_table, v_roles, v_orgs, v_orgs);
     else
@@ -328,13 +333,13 @@ begin
 end $$;
 revoke all on function auth.protect(
   regclass, text, text, text, text, regclass, text, text, text[], text[], text[], text, text, text, text, text[],
-  boolean, boolean, boolean, boolean, boolean) from public;
+  boolean, boolean, boolean, boolean, boolean, boolean) from public;
 grant execute on function auth.protect(
   regclass, text, text, text, text, regclass, text, text, text[], text[], text[], text, text, text, text, text[],
-  boolean, boolean, boolean, boolean, boolean) to public;
+  boolean, boolean, boolean, boolean, boolean, boolean) to public;
 comment on function auth.protect(
   regclass, text, text, text, text, regclass, text, text, text[], text[], text[], text, text, text, text, text[],
-  boolean, boolean, boolean, boolean, boolean) is
+  boolean, boolean, boolean, boolean, boolean, boolean) is
   'Closes a table and opens it by a template: owner, tenant, team, public_read, members_write or shared. Returns the statements; p_dry_run only prints them.';
 
 create or replace function auth.unprotect(p_table regclass, p_dry_run boolean default false)

@@ -49,12 +49,12 @@ create policy notes_owner on public.notes to authenticated
   with check (user_id = (select auth.current_user_id()));
 
 create policy projects_members on public.projects to authenticated
-  using (org_id = any ((select auth.org_ids())::uuid[]))
-  with check (org_id = any ((select auth.org_ids())::uuid[]));
+  using (org_id = any (array(select unnest(auth.org_ids()))))
+  with check (org_id = any (array(select unnest(auth.org_ids()))));
 
 create policy tasks_members on public.tasks to authenticated
-  using (org_id = any ((select auth.org_ids())::uuid[]))
-  with check (org_id = any ((select auth.org_ids())::uuid[]));
+  using (org_id = any (array(select unnest(auth.org_ids()))))
+  with check (org_id = any (array(select unnest(auth.org_ids()))));
 
 -- Runs as its caller, so the policies above hold inside it.
 create function public.open_tasks(p_project_id bigint)

@@ -45,7 +45,7 @@ var defects = map[string]defect{
 		create policy r on t to authenticated using (user_id = (select auth.uid()) or (select auth.jwt() -> 'app_metadata' ->> 'admin') = 'yes')`,
 		[]string{`policy p on public.t: OR`, `policy q on public.t: OR`, `policy r on public.t: OR`},
 		closedSQL + `create policy p on t to authenticated using (user_id = (select auth.uid()) or a = 'x or y' or org_id is null); create policy q on t as restrictive to authenticated using (a = 'x' or (select auth.is_admin()))`},
-	"policy_column_not_indexed": {closedSQL + `alter table t add "Team Id" uuid; create policy p on t to authenticated using ("Team Id" = any ((select auth.org_ids())::uuid[]))`,
+	"policy_column_not_indexed": {closedSQL + `alter table t add "Team Id" uuid; create policy p on t to authenticated using ("Team Id" = any (array(select unnest(auth.org_ids()))))`,
 		[]string{`public.t: policy p on public.t compares "Team Id"`}, closedSQL + `create policy p on t to authenticated using (org_id = any ((select auth.org_ids())::uuid[]) or id = any (array(select 1::bigint)))`},
 	"policy_recursive": {closedSQL + `create table public.u (id bigint, t_id bigint); select auth.enable_rls('public.u');
 		create policy p on t for select to authenticated using (id in (select u.t_id from u)); create policy q on u for select to authenticated using (t_id in (select t.id from t)); create policy s on t for insert to authenticated with check (exists (select from t t2 where t2.id = t.id))`,

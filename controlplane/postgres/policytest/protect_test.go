@@ -96,6 +96,95 @@ func TestProtectTenant(t *testing.T) {
 	})
 }
 
+// In the active organization alone, whatever else the user belongs to.
+func TestProtectActiveOrg(t *testing.T) {
+	t.Parallel()
+	b := newBed(t)
+	exec(t, b.owner, docsSQL)
+	exec(t, b.owner, `select auth.protect('public.docs', 'tenant', p_active_org => true)`)
+	both := b.user(0, 1)
+	exec(t, b.super, `insert into auth.memberships (org_id, user_id, role) values ($1, $2, 'owner')`, b.orgs[1], both.user)
+	south, none := both, both
+	south.org, none.org = b.orgs[1], uuid.Nil
+	b.play(t, []step{
+		{both, `insert into docs (title) values ('north')`, "1"},
+		{south, `insert into docs (title) values ('south') returning *`, "1"},
+		{both, `select * from docs where title = 'north'`, "1"},
+		{both, `select * from docs`, "1"},
+		{south, `select * from docs where title = 'south'`, "1"},
+		{south, `select * from docs`, "1"},
+		{none, `select * from docs`, "0"},
+		{none, `insert into docs (title) values ('x')`, "42501"},
+		{both, fmt.Sprintf(`insert into docs (org_id) values ('%s')`, b.orgs[1]), "42501"},
+		{both, fmt.Sprintf(`update docs set org_id = '%s'`, b.orgs[1]), "42501"},
+		{both, `delete from docs where title = 'south'`, "0"},
+		{b.user(0, 2), `update docs set title = 'n' returning *`, "1"},
+		{caller{}, `select * from docs`, "42501"},
+	})
+	// A session's organization is the one of its row: removed members are out, and a token that names another is not asked.
+	session := one[uuid.UUID](t, b.super, `insert into auth.sessions (user_id, org_id, expires_at) values ($1, $2, now() + interval '1 hour') returning id`, both.user, b.orgs[1])
+	inSession := func(want int) {
+		t.Helper()
+		inTx(t, b.super, func() {
+			exec(t, b.super, `select set_config('fluxbase.context', c, true), set_config('fluxbase.context_mac', fluxbase.context_mac(p_context => c), true), set_config('role', 'authenticated', true)
+				from (select jsonb_build_array(1, $1::text, $2::text, $3::text, 'aal1', 'authenticated', null, null, null, null, extract(epoch from now())::bigint, null)::text c) x`,
+				both.user.String(), session.String(), b.orgs[0].String())
+			if got := one[int](t, b.super, `select count(*)::int from docs where title = 'south'`); got != want {
+				t.Errorf("the session sees %d rows of its organization, want %d", got, want)
+			}
+			if got := one[int](t, b.super, `select count(*)::int from docs`); got != want {
+				t.Errorf("the session sees %d rows, want %d", got, want)
+			}
+		})
+	}
+	inSession(1)
+	exec(t, b.owner, `select auth.protect('public.docs', 'tenant', p_active_org => true, p_write_org_roles => '{owner}')`)
+	b.play(t, []step{
+		{both, `select * from docs`, "1"},
+		{both, `update docs set title = 'x'`, "0"},
+		{both, `delete from docs`, "0"},
+		{both, `insert into docs (title) values ('x')`, "42501"},
+		{b.user(0, 0), `update docs set title = 'x'`, "1"},
+		{none, `update docs set title = 'x'`, "0"},
+	})
+	exec(t, b.super, `delete from auth.memberships where user_id = $1 and org_id = $2`, both.user, b.orgs[1])
+	inSession(0)
+
+	exec(t, b.owner, `select auth.protect('public.docs', 'members_write', p_active_org => true)`)
+	b.play(t, []step{
+		{both, `select * from docs`, "2"},
+		{both, `update docs set title = 'x'`, "1"},
+		{none, `delete from docs`, "0"},
+	})
+	exec(t, b.owner, `select auth.protect('public.docs', 'tenant', p_active_org => true)`)
+	if got := leaks(t, b.db.Conn(t, "fluxbase_admin"), `'public.docs', 'org_id'`); got != "" {
+		t.Errorf("test_isolation: %s", got)
+	}
+}
+
+// One organization is planned like a constant: an index gives the first rows in order, where those of an array are collected and sorted.
+func TestProtectActiveOrgPlan(t *testing.T) {
+	t.Parallel()
+	b := newBed(t)
+	exec(t, b.owner, docsSQL)
+	exec(t, b.super, `insert into docs (org_id, title) select case n % 2 when 0 then $1::uuid else $2 end, n::text from generate_series(1, 20000) n`,
+		b.orgs[0], b.orgs[1])
+	exec(t, b.owner, `create index docs_org_title_idx on docs (org_id, title); analyze docs`)
+	for _, c := range []struct {
+		option string
+		sorted bool
+	}{{`false`, true}, {`true`, false}} {
+		exec(t, b.owner, `select auth.protect('public.docs', 'tenant', p_active_org => `+c.option+`)`)
+		as(t, b.super, b.user(0, 1), func() {
+			exec(t, b.super, `set local enable_seqscan = off`)
+			plan := strings.Join(lines(t, b.super, `explain (costs off) select id from docs order by title limit 10`), "\n")
+			if strings.Contains(plan, "Sort") != c.sorted || strings.Count(plan, "  InitPlan") != 1 {
+				t.Errorf("p_active_org %s:\n%s", c.option, plan)
+			}
+		})
+	}
+}
+
 func TestProtectMembersWrite(t *testing.T) {
 	t.Parallel()
 	b := newBed(t)
@@ -474,7 +563,7 @@ func TestHelpersAskOnce(t *testing.T) {
 		analyze auth.memberships; set track_functions = 'all'`)
 	const checks = `select coalesce(sum(calls), 0)::bigint from pg_stat_xact_user_functions where funcname = 'verified_context_text'`
 	for _, call := range []string{
-		`auth.org_ids()`, `auth.org_ids_with_role('{owner}')`, `auth.has_org_role(auth.current_org_id(), 'owner')`, `auth.current_org_role()`,
+		`auth.org_ids()`, `array(select unnest(auth.org_ids()))`, `auth.current_org_id()`, `auth.org_ids_with_role('{owner}')`, `auth.has_org_role(auth.current_org_id(), 'owner')`, `auth.current_org_role()`,
 		`auth.has_permission('x')`, `auth.has_org_permission(auth.current_org_id(), 'x')`, `auth.is_admin()`,
 	} {
 		inTx(t, b.super, func() {
