@@ -85,6 +85,7 @@ func TestBodyRefuses(t *testing.T) {
 		"after backslashes":     `{"email":"\\\udc00"}`,
 		"too deep":              `{"data":` + strings.Repeat(`{"a":`, maxNesting) + `1` + strings.Repeat(`}`, maxNesting) + `}`,
 		"too deep array":        `{"data":{"a":` + strings.Repeat(`[`, 50000) + strings.Repeat(`]`, 50000) + `}}`,
+		"array one too deep":    `{"data":{"a":` + strings.Repeat(`[`, maxNesting-1) + strings.Repeat(`]`, maxNesting-1) + `}}`,
 		"too many members":      `{"data":{` + members(maxMembers+1) + `}}`,
 		"huge exponent":         `{"data":{"a":1e400}}`,
 		"tiny exponent":         `{"data":{"a":1e-20000}}`,
@@ -102,6 +103,14 @@ func TestBodyRefuses(t *testing.T) {
 	} {
 		if _, err := read(contentType, `{}`); err == nil {
 			t.Errorf("content type %q was accepted", contentType)
+		}
+	}
+	for _, header := range []string{"Content-Type", "Content-Encoding"} { // two of the former are none, a body in disguise is none
+		r := httptest.NewRequest("POST", "/", strings.NewReader(`{}`))
+		r.Header.Set("Content-Type", "application/json")
+		r.Header.Add(header, "application/json")
+		if _, err := readBody(echo.New().NewContext(r, httptest.NewRecorder()), signupMembers); err == nil {
+			t.Errorf("another %s was accepted", header)
 		}
 	}
 }

@@ -570,6 +570,39 @@ func TestRedirects(t *testing.T) {
 	}
 }
 
+// Neither where a link leads nor where it begins is said by the request that asks for it.
+func TestLinksDoNotFollowTheHost(t *testing.T) {
+	t.Parallel()
+	m := startMailed(t)
+	m.CreateUser(t, ann)
+	for path, body := range map[string]string{
+		"recover": `{"email":"` + ann + `"}`, "otp": `{"email":"` + ann + `"}`, "signup": `{"email":"` + bob + `","password":"` + servertest.Password + `"}`,
+	} {
+		r, err := http.NewRequest("POST", m.URL+"/auth/v1/"+path, strings.NewReader(body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Host = "evil.example"
+		for name, value := range map[string]string{"Content-Type": "application/json", "X-Forwarded-Host": "evil.example", "X-Forwarded-Proto": "http",
+			"Forwarded": "host=evil.example;proto=http", "X-Original-Host": "evil.example", "Origin": "https://evil.example", "Referer": "https://evil.example/"} {
+			r.Header.Set(name, value)
+		}
+		response, err := browser.Do(r)
+		if err != nil || response.StatusCode != 200 {
+			t.Fatalf("%s: %v %v", path, response, err)
+		}
+		_ = response.Body.Close()
+		to := ann
+		if path == "signup" {
+			to = bob
+		}
+		text := m.inbox.Next(t, to).Text
+		if !strings.Contains(text, "https://api.example.com/auth/v1/verify?") || !strings.Contains(text, url.QueryEscape(site)) || strings.Contains(text, "evil") {
+			t.Errorf("%s: %s", path, text)
+		}
+	}
+}
+
 // With mail.links: direct, opening a link uses it, as Supabase does.
 func TestDirectLinks(t *testing.T) {
 	t.Parallel()

@@ -2,6 +2,7 @@ package sqltest
 
 import (
 	"context"
+	"fmt"
 	"strconv"
 	"strings"
 	"sync"
@@ -204,6 +205,33 @@ func TestBeginOAuthInPsql(t *testing.T) {
 	exec(t, admin, `select auth.set_setting('oauth_implicit_enabled', 'false')`)
 	refused(t, admin, "22023", []string{"code challenge"}, `select auth.begin_oauth('google', 'https://app.example.com')`)
 	exec(t, admin, `select auth.begin_oauth('google', 'https://app.example.com', repeat('x', 43))`)
+}
+
+// A ticket becomes a state once, and a state brings a browser back once, also of many at the same moment.
+func TestOAuthStateIsUsedOnce(t *testing.T) {
+	t.Parallel()
+	db := pgtest.Database(t)
+	super, admin := db.Conn(t, "superuser"), db.Conn(t, "fluxbase_admin")
+	exec(t, admin, `select auth.set_setting('public_url', 'https://api.example.com')`)
+	ticket := one[string](t, admin, `select split_part(auth.begin_oauth('google', 'https://app.example.com'), 'ticket=', 2)`)
+	sealed := "v1.0123456789abcdef." + strings.Repeat("A", 80)
+	var bind, consume []string
+	for i := range 8 {
+		bind = append(bind, fmt.Sprintf(`fluxbase.oauth_link_bind(sha256('%s'), 'google', sha256('state %d'), sha256('browser'), '%s') ->> 'status'`, ticket, i, sealed))
+	}
+	if got := together(t, db, bind); got["ok"] != 1 || got["bad_oauth_state"] != 7 {
+		t.Errorf("one ticket: %v", got)
+	}
+	exec(t, super, `update auth.oauth_flows set state_hash = sha256('state')`)
+	for range 8 {
+		consume = append(consume, `fluxbase.oauth_consume(sha256('state'), sha256('browser')) ->> 'status'`)
+	}
+	if got := one[string](t, super, `select fluxbase.oauth_consume(sha256('state'), sha256('another browser')) ->> 'status'`); got != "bad_oauth_state" {
+		t.Errorf("another browser: %s", got)
+	}
+	if got := together(t, db, consume); got["ok"] != 1 || got["bad_oauth_state"] != 7 {
+		t.Errorf("one state: %v", got)
+	}
 }
 
 // together calls one statement from several connections at once and counts the answers.

@@ -62,3 +62,15 @@ func TestLogoutNeedsAScope(t *testing.T) {
 		t.Error("a refused logout ended the session")
 	}
 }
+
+// Whatever makes sessions asks about ban, confirmation and second factors, because there is one place that makes them.
+func TestSessionsAreBornInOneFunction(t *testing.T) {
+	t.Parallel()
+	super := pgtest.Database(t).Conn(t, "superuser")
+	got := one[string](t, super, `select string_agg(p.oid::regprocedure::text, ', ') from pg_proc p
+		where p.pronamespace in ('auth'::regnamespace, 'audit'::regnamespace, 'ratelimit'::regnamespace, 'fluxbase'::regnamespace)
+		  and (p.prosrc ~* 'insert\s+into\s+(auth\.)?sessions\M' or p.prosrc ~* 'merge\s+into\s+(auth\.)?sessions\M' or p.prosrc ~* 'copy\s+(auth\.)?sessions\M')`)
+	if got != "auth.issue_session(uuid,text,uuid,bytea,uuid,text,text)" {
+		t.Errorf("sessions are made by %s", got)
+	}
+}
