@@ -228,7 +228,8 @@ func (h *Handler) insertBulk(ctx context.Context, caller gateway.Caller, request
 	if err := g.begin(); err != nil {
 		return err
 	}
-	options := gateway.TransactionOptions{Volatile: plan.Volatile(), Rollback: request.Rollback}
+	options := gateway.TransactionOptions{Volatile: plan.Volatile(), Rollback: request.Rollback,
+		StatementTimeout: h.Cache.Current().Timeouts[caller.Role]}
 	err := h.Transactor.Transaction(ctx, caller, options, func(tx *gateway.Transaction) error {
 		in, err := body.Rewind()
 		if err != nil {

@@ -3,6 +3,7 @@ package catalog
 import (
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/wayli-app/fluxbase/controlplane/rest/fault"
 )
@@ -25,6 +26,7 @@ type Catalog struct {
 	// Asked tells that application code looks at the HTTP request.
 	Asked     bool
 	Timezones map[string]bool
+	Timeouts  map[string]time.Duration // of the statements of roles that have a limit of their own
 	Formats   *Formats
 }
 

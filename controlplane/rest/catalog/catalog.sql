@@ -161,6 +161,17 @@ select pg_catalog.json_build_object(
                  coalesce(f.proargmodes[u.position] in ('i', 'b', 'v'), true) as input
           from pg_catalog.unnest(f.argtypes) with ordinality u (type, position)) m) i
       join types t on t.oid = i.type) a),
+  'timeouts', (
+    -- of roles that have a statement_timeout of their own; what is said for this database goes before
+    select coalesce(pg_catalog.json_agg(pg_catalog.json_build_object(
+      'role', r.rolname, 'timeout', pg_catalog.substr(c.setting, pg_catalog.length('statement_timeout=') + 1))
+      order by s.setdatabase <> 0, r.rolname), '[]')
+    from pg_catalog.pg_db_role_setting s
+    join pg_catalog.pg_roles r on r.oid = s.setrole
+    cross join lateral pg_catalog.unnest(s.setconfig) c (setting)
+    where pg_catalog.starts_with(c.setting, 'statement_timeout=')
+      and (s.setdatabase = 0 or s.setdatabase = (
+        select d.oid from pg_catalog.pg_database d where d.datname = pg_catalog.current_database()))),
   'timezones', (
     select pg_catalog.json_agg(z.name order by z.name) from pg_catalog.pg_timezone_names z),
   'representations', (

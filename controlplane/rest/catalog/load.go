@@ -144,7 +144,8 @@ type catalogDocument struct {
 	} `json:"functions"`
 	Representations []castDocument `json:"representations"`
 
-	Timezones []string `json:"timezones"`
+	Timeouts  []roleTimeout `json:"timeouts"`
+	Timezones []string      `json:"timezones"`
 	Types     []struct {
 		Name    string `json:"name"`
 		Display string `json:"display"`
@@ -184,6 +185,7 @@ func New(schemas Schemas, document []byte) (*Catalog, error) {
 	for _, name := range schemas.Tenants {
 		c.Tenants[name] = true
 	}
+	c.Timeouts = timeouts(doc.Timeouts)
 	represent := domains(doc.Representations)
 	for _, d := range doc.Relations {
 		r := &Relation{Schema: d.Schema, Name: d.Name, Kind: d.Kind, Events: d.Events, SQL: d.SQL, Ident: d.Ident,
