@@ -420,16 +420,14 @@ func TestMailLimits(t *testing.T) {
 
 	// Six digits are guessed by nobody: not here and there, not with new codes.
 	m.Exec(t, `select auth.set_setting('mail_resend_interval', '0'); delete from auth.login_attempts`)
+	m.CreateUser(t, bob) // of the mails to ann some are still on their way
 	var k secrets
 	for i := range 5 {
-		expect(t, m.ask(t, "otp", map[string]string{"email": ann}), 200, "")
-		k = m.next(t, ann)
-		for k.code == "" || k.kind != "magiclink" {
-			k = m.next(t, ann)
-		}
-		expect(t, m.byCode(t, []string{"email", "magiclink", "recovery", "signup", "invite"}[i], ann, "x"), 403, "otp_expired")
+		expect(t, m.ask(t, "otp", map[string]string{"email": bob}), 200, "")
+		k = m.next(t, bob)
+		expect(t, m.byCode(t, []string{"email", "magiclink", "recovery", "signup", "invite"}[i], bob, "x"), 403, "otp_expired")
 	}
-	a := m.byCode(t, "email", ann, k.code)
+	a := m.byCode(t, "email", bob, k.code)
 	expect(t, a, 429, "over_request_rate_limit")
 	if a.Header.Get("Retry-After") == "" {
 		t.Error("nobody says how long to wait")
@@ -439,7 +437,7 @@ func TestMailLimits(t *testing.T) {
 	}
 	expect(t, a, 429, "over_request_rate_limit")
 	m.Exec(t, `update auth.login_attempts set slowed_until = now() where scope = 'code'`)
-	expect(t, m.byCode(t, "email", ann, k.code), 200, "")
+	expect(t, m.byCode(t, "email", bob, k.code), 200, "")
 }
 
 func TestOneTokenIsOneSession(t *testing.T) {
