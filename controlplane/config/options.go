@@ -108,7 +108,7 @@ func authOptions() []option {
 			"Where else they may go: `https://app.example.com/welcome` is one page, `https://app.example.com/**` all of it, `com.example.app://signed-in` an app. Hosts have no patterns.",
 			inDevelopment("http://localhost:5173/**,http://127.0.0.1:3000/**,http://127.0.0.1:5173/**")),
 		entry("auth.invitation_url", siteURL(), func(c *Config) *string { return &c.Auth.InvitationURL }, "",
-			"Your page where mailed invitations into organizations are accepted. Without it they lead to `auth.site_url`.", setting("organization_invitation_url")),
+			"Your page where mailed invitations into organizations are accepted. Without it they lead to `auth.site_url`.", setting("organization_invitation_url"), always),
 		entry("auth.providers", providers(), func(c *Config) *[]Provider { return &c.Auth.Providers }, "",
 			"Who may sign people in: `google`, `github`, `facebook`, `microsoft`, `apple`, `gitlab`, `discord`, and any issuer of OpenID Connect under a name of your choice. "+
 				"Needs `auth.encryption_key` and `server.public_url`. [oauth.md](oauth.md) explains the fields."),
