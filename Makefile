@@ -46,7 +46,7 @@ test-all: lint test test-race test-matrix mutations fuzz ## everything, with lon
 	FLUXBASE_TEST_LONG=1 $(GO) test -count=1 -timeout 60m ./controlplane/...
 
 .PHONY: mutations
-mutations: ## break each protection of testdata/mutations and expect its test to fail; takes an hour
+mutations: ## break each protection of testdata/mutations and expect its test to fail; takes hours
 	FLUXBASE_TEST_MUTATIONS=1 $(GO) test ./controlplane/mutation -count=1 -timeout 0 -v -run 'TestMutations'
 
 .PHONY: fuzz
