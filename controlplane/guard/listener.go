@@ -11,17 +11,18 @@ type limitedListener struct {
 	net.Listener
 	most    int
 	proxies Proxies
+	refused func()
 	mu      sync.Mutex
 	open    map[netip.Addr]int
 }
 
 // Limit puts a limit on the connections of one address, counted as [Group] does; trusted proxies have none. 0 is no
-// limit at all.
-func Limit(l net.Listener, most int, proxies Proxies) net.Listener {
+// limit at all. refused is called for each connection beyond it.
+func Limit(l net.Listener, most int, proxies Proxies, refused func()) net.Listener {
 	if most <= 0 {
 		return l
 	}
-	return &limitedListener{Listener: l, most: most, proxies: proxies, open: map[netip.Addr]int{}}
+	return &limitedListener{Listener: l, most: most, proxies: proxies, refused: refused, open: map[netip.Addr]int{}}
 }
 
 // Accept waits for a connection that is within the limit.
@@ -38,6 +39,7 @@ func (l *limitedListener) Accept() (net.Conn, error) {
 		if peer = Group(peer); l.enter(peer) {
 			return &limitedConn{Conn: conn, leave: sync.OnceFunc(func() { l.leave(peer) })}, nil
 		}
+		l.refused()
 		_ = conn.Close()
 	}
 }

@@ -3,6 +3,7 @@ package guard_test
 import (
 	"io"
 	"net"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -16,7 +17,8 @@ func TestConnectionsPerAddress(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	l := guard.Limit(inner, 2, guard.Proxies{})
+	var refused atomic.Int64
+	l := guard.Limit(inner, 2, guard.Proxies{}, func() { refused.Add(1) })
 	defer l.Close() //nolint:errcheck // only closed
 	accepted := make(chan net.Conn, 10)
 	go func() {
@@ -55,7 +57,10 @@ func TestConnectionsPerAddress(t *testing.T) {
 	if !dial("127.0.0.2") || dial("127.0.0.2") {
 		t.Error("one place is free again, and no more")
 	}
-	if guard.Limit(inner, 0, guard.Proxies{}) != inner {
+	if n := refused.Load(); n != 2 {
+		t.Errorf("%d refusals are counted", n)
+	}
+	if guard.Limit(inner, 0, guard.Proxies{}, nil) != inner {
 		t.Error("0 is a limit")
 	}
 }
@@ -66,7 +71,7 @@ func TestProxiesHaveNoConnectionLimit(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	l := guard.Limit(inner, 1, proxies(config.ForwardedForHeader, "127.0.0.0/8"))
+	l := guard.Limit(inner, 1, proxies(config.ForwardedForHeader, "127.0.0.0/8"), nil)
 	defer l.Close() //nolint:errcheck // only closed
 	for range 3 {
 		c, err := net.Dial("tcp", inner.Addr().String())

@@ -32,7 +32,8 @@ func TestCaptcha(t *testing.T) {
 		_, _ = fmt.Fprint(w, `{"success":true}`)
 	}))
 	t.Cleanup(provider.Close)
-	s := start(t, "FLUXBASE_AUTH_CAPTCHA_PROVIDER=hcaptcha", "FLUXBASE_AUTH_CAPTCHA_SECRET=captcha-secret", "FLUXBASE_AUTH_CAPTCHA_URL="+provider.URL)
+	metrics := freeAddress(t)
+	s := start(t, "FLUXBASE_SERVER_METRICS_LISTEN="+metrics, "FLUXBASE_AUTH_CAPTCHA_PROVIDER=hcaptcha", "FLUXBASE_AUTH_CAPTCHA_SECRET=captcha-secret", "FLUXBASE_AUTH_CAPTCHA_URL="+provider.URL)
 	s.CreateUser(t, ann)
 	login := func(token string) servertest.Answer {
 		body := map[string]any{"email": ann, "password": servertest.Password}
@@ -46,6 +47,9 @@ func TestCaptcha(t *testing.T) {
 		if a.Status != status || status == 400 && a.Code() != "captcha_failed" || strings.Contains(string(a.Body), "<b>") {
 			t.Errorf("%q: %d %s", token, a.Status, a.Body)
 		}
+	}
+	if n := counted(t, metrics, `fluxbase_http_refused_total{code="captcha_failed"}`); n != 2 {
+		t.Errorf("%d refusals are counted", n)
 	}
 	if n := s.Value(t, `select count(*) from audit.log where action = 'login'`); n != "1" {
 		t.Errorf("%s logins were looked at", n)

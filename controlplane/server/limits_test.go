@@ -89,7 +89,8 @@ func TestSlowReadersAreCut(t *testing.T) {
 // One address has so many connections to a server and no more, and others have theirs.
 func TestConnectionsOfAServer(t *testing.T) {
 	t.Parallel()
-	s := servertest.Start(t, "FLUXBASE_SERVER_MAX_CONNECTIONS_PER_ADDRESS=3")
+	metrics := freeAddress(t)
+	s := servertest.Start(t, "FLUXBASE_SERVER_MAX_CONNECTIONS_PER_ADDRESS=3", "FLUXBASE_SERVER_METRICS_LISTEN="+metrics)
 	answers := func(from string) bool {
 		conn := raw(t, s, from)
 		_, _ = io.WriteString(conn, "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
@@ -103,5 +104,8 @@ func TestConnectionsOfAServer(t *testing.T) {
 	}
 	if !answers("127.0.0.3") {
 		t.Error("another address is refused")
+	}
+	if n := counted(t, metrics, `fluxbase_http_refused_total{code="too_many_connections"}`); n != 2 {
+		t.Errorf("%d refusals are counted", n)
 	}
 }

@@ -35,7 +35,8 @@ func pathKind(path string) string {
 }
 
 // protections are the codes of refusals that are counted one by one.
-var protections = map[string]bool{"csrf_failed": true, "cross_site_request": true, "origin_not_allowed": true, "method_override": true, "uri_too_long": true}
+var protections = map[string]bool{"csrf_failed": true, "cross_site_request": true, "origin_not_allowed": true, "method_override": true, "uri_too_long": true,
+	"captcha_failed": true}
 
 // metricsHandler is what the listener for Prometheus answers.
 func (s *Server) metricsHandler() http.Handler {

@@ -129,7 +129,7 @@ func TestRefusedAgain(t *testing.T) {
 			return first.Status == 429
 		})
 		logged := strings.Count(s.Log.String(), `"status":429`)
-		before := limited(t, address, c.rule)
+		before := counted(t, address, `fluxbase_rate_limited_total{rule="`+c.rule+`"}`)
 		for range 3 {
 			again := s.Do(t, "GET", c.path, nil, c.headers...)
 			if again.Status != 429 || string(again.Body) != string(first.Body) {
@@ -147,7 +147,7 @@ func TestRefusedAgain(t *testing.T) {
 		if n := strings.Count(s.Log.String(), `"status":429`); n != logged {
 			t.Errorf("%s: %d more lines in the log", c.path, n-logged)
 		}
-		if n := limited(t, address, c.rule) - before; n != 3 {
+		if n := counted(t, address, `fluxbase_rate_limited_total{rule="`+c.rule+`"}`) - before; n != 3 {
 			t.Errorf("%s: %d counted", c.path, n)
 		}
 	}
@@ -160,8 +160,8 @@ func TestRefusedAgain(t *testing.T) {
 	}
 }
 
-// limited is how many requests the metrics have beyond the limit of a rule.
-func limited(t *testing.T, address, rule string) int {
+// counted is the value of a series in the metrics, 0 without.
+func counted(t *testing.T, address, series string) int {
 	t.Helper()
 	a, err := http.Get("http://" + address + "/metrics")
 	if err != nil {
@@ -172,7 +172,7 @@ func limited(t *testing.T, address, rule string) int {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, rest, _ := strings.Cut(string(text), `fluxbase_rate_limited_total{rule="`+rule+`"} `)
+	_, rest, _ := strings.Cut(string(text), series+" ")
 	line, _, _ := strings.Cut(rest, "\n")
 	n, _ := strconv.Atoi(line)
 	return n

@@ -467,7 +467,8 @@ const certificateInterval = 2 * time.Second
 // limited is a listener with the limit on connections.
 func (s *Server) limited(l net.Listener) net.Listener {
 	c := s.config.Server
-	return guard.Limit(l, c.MaxConnectionsPerAddress, guard.Proxies{Networks: c.TrustedProxies, Header: c.AddressHeader})
+	return guard.Limit(l, c.MaxConnectionsPerAddress, guard.Proxies{Networks: c.TrustedProxies, Header: c.AddressHeader},
+		func() { s.metrics.Refused("too_many_connections") })
 }
 
 // web is an HTTP server with the configured limits; none of net/http's defaults, which are no limits, stays.
