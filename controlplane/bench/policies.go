@@ -5,10 +5,13 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/wayli-app/fluxbase/controlplane/gateway"
 	"github.com/wayli-app/fluxbase/controlplane/policy"
 )
 
@@ -18,23 +21,16 @@ const (
 	policyRows   = 1_000_000
 	checkTables  = 1000
 	planPolicies = 200
-	burst        = 100 // queries in one burst
-	bursts       = 20  // of each side, taking turns
 )
 
-// policies compares queries under policies of templates with the same queries and a WHERE by hand, as the owner of the
-// table would write it; and times what developers wait for.
+// policies compares statements under policies of templates with the same statements and a WHERE by hand, and times what
+// developers wait for.
 func (b *bench) policies(ctx context.Context) (rows []row, err error) {
 	owner, err := pgx.Connect(ctx, b.socket)
 	if err != nil {
 		return nil, err
 	}
 	defer owner.Close(ctx)
-	user, err := pgx.Connect(ctx, b.socket)
-	if err != nil {
-		return nil, err
-	}
-	defer user.Close(ctx)
 	for _, sql := range []string{
 		`insert into auth.organizations (slug, name) select format('bench-%s', n), 'x' from generate_series(1, ` + fmt.Sprint(tenants) + `) n`,
 		`insert into auth.users (email, email_confirmed_at) select format('tenant%s@example.com', n), now() from generate_series(1, ` + fmt.Sprint(tenants) + `) n`,
@@ -53,10 +49,20 @@ func (b *bench) policies(ctx context.Context) (rows []row, err error) {
 			return nil, err
 		}
 	}
-	for _, template := range []struct{ name, column string }{{"owner", "user_id"}, {"tenant", "org_id"}, {"public_read", "user_id"}} {
-		more, err := b.template(ctx, owner, user, template.name, template.column)
+	g, pid, err := b.one(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer g.Close(ctx) //nolint:errcheck // only read
+	for _, t := range []template{
+		{name: "owner", protect: `'owner'`, column: "user_id", identity: `user_id = (select auth.current_user_id())`},
+		{name: "tenant", protect: `'tenant'`, column: "org_id", identity: `org_id = any (array(select unnest(auth.org_ids())))`},
+		{name: "tenant, active", protect: `'tenant', p_active_org => true`, column: "org_id", identity: `org_id = (select auth.current_org_id())`},
+		{name: "public_read", protect: `'public_read'`},
+	} {
+		more, err := t.measure(ctx, owner, g, pid)
 		if err != nil {
-			return nil, fmt.Errorf("%s: %w", template.name, err)
+			return nil, fmt.Errorf("%s: %w", t.name, err)
 		}
 		rows = append(rows, more...)
 	}
@@ -64,84 +70,91 @@ func (b *bench) policies(ctx context.Context) (rows []row, err error) {
 	return append(rows, more...), err
 }
 
-// template measures list, count and point read under one template.
-func (b *bench) template(ctx context.Context, owner, user *pgx.Conn, name, column string) (rows []row, err error) {
-	if _, err := owner.Exec(ctx, `select auth.protect('public.bench_rows', $1)`, name); err != nil {
-		return nil, err
-	}
-	var tenant, person string
-	if err := owner.QueryRow(ctx, `select `+column+`::text, (select email from auth.users u where u.id = t.user_id) from public.bench_rows t where id = 500000`).Scan(&tenant, &person); err != nil {
-		return nil, err
-	}
-	if _, err := owner.Exec(ctx, `analyze public.bench_rows`); err != nil {
-		return nil, err
-	}
-	restriction, and := ` where `+column+` = '`+tenant+`'`, ` and `
-	if name == "public_read" { // which says nothing about reading
-		restriction, and = ``, ` where `
-	}
-	for _, q := range []struct{ what, under, hand string }{
-		{"list by key", `select id, body from public.bench_rows order by id limit 50`, `select id, body from public.bench_rows` + restriction + ` order by id limit 50`},
-		{"list", `select id, body from public.bench_rows order by body limit 50`, `select id, body from public.bench_rows` + restriction + ` order by body limit 50`},
-		{"count", `select count(*) from public.bench_rows`, `select count(*) from public.bench_rows` + restriction},
-		{"point read", `select id, body from public.bench_rows where id = 500000`, `select id, body from public.bench_rows` + restriction + and + `id = 500000`},
+// A template and what somebody would write by hand in its place.
+type template struct {
+	name     string
+	protect  string // arguments of auth.protect() behind the table
+	column   string // compared by hand with a constant; empty when everybody reads everything
+	identity string // the same by hand, for whoever the signed context says is asking
+}
+
+var queries = []struct{ what, columns, where, tail string }{
+	{"list by key", "id, body", "", "order by id limit 50"},
+	{"list", "id, body", "", "order by body limit 50"},
+	{"count", "count(*)", "", ""},
+	{"point read", "id, body", "id = 500000", ""},
+}
+
+// measure compares list, count and point read in three ways, each of which hides something. A request, with the gate before the
+// statement, hides the fixed cost of a policy behind that of the gate. The same identity by hand hides what it costs to ask who
+// is calling. Against a constant, with many statements behind one gate, that question is the policy's alone, although nobody
+// who writes WHERE by hand is spared it.
+func (t template) measure(ctx context.Context, owner *pgx.Conn, g *gateway.Gateway, pid int) (rows []row, err error) {
+	// The view reads with the rights of its owner: the same rows and indexes for the same role, without policies.
+	for _, sql := range []string{
+		`drop view if exists public.bench_open`,
+		`select auth.protect('public.bench_rows', ` + t.protect + `)`,
+		`create view public.bench_open as select * from public.bench_rows`, `grant select on public.bench_open to authenticated`,
+		`analyze public.bench_rows`,
 	} {
-		if name == "public_read" && q.what != "point read" {
-			continue // everybody reads everything: there is nothing to write by hand
+		if _, err := owner.Exec(ctx, sql); err != nil {
+			return nil, err
 		}
-		ratio, detail, err := compare(ctx, owner, user, person, q.under, q.hand)
+	}
+	var userID, orgID string
+	if err := owner.QueryRow(ctx, `select user_id::text, org_id::text from public.bench_rows where id = 500000`).Scan(&userID, &orgID); err != nil {
+		return nil, err
+	}
+	person, err := caller(ctx, owner, orgID, userID)
+	if err != nil {
+		return nil, err
+	}
+	constant := "true"
+	if t.column != "" {
+		constant = fmt.Sprintf(`%s = '%s'`, t.column, map[string]string{"user_id": userID, "org_id": orgID}[t.column])
+	}
+	for _, q := range queries {
+		if t.column == "" && q.where == "" {
+			continue // there is nothing to write by hand
+		}
+		from := func(relation string, conditions ...string) string {
+			conditions = slices.DeleteFunc(append(conditions, q.where), func(c string) bool { return c == "" })
+			sql := "select " + q.columns + " from public." + relation
+			if len(conditions) > 0 {
+				sql += " where " + strings.Join(conditions, " and ")
+			}
+			return sql + " " + q.tail
+		}
+		policy, byConstant, byIdentity := from("bench_rows"), from("bench_open", constant), from("bench_open", t.identity)
+		report := func(how string, under, hand float64) {
+			rows = append(rows, row{fmt.Sprintf("%s, %s / by hand: %s", q.what, t.name, how), under / hand, 1.10, true, fmt.Sprintf("%.0f us, %.0f us", under, hand)})
+		}
+		under, hand, err := compare(ctx, pid, request(g, person, policy), request(g, person, byConstant))
 		if err != nil {
 			return nil, err
 		}
-		rows = append(rows, row{fmt.Sprintf("%s, template %s / WHERE by hand, 1 M rows", q.what, name), ratio, 1.10, true, detail})
+		report("constant, a request", under, hand)
+		// Alone: many statements behind one gate.
+		err = g.Transaction(ctx, person, gateway.TransactionOptions{Rollback: true}, func(tx *gateway.Transaction) error {
+			alone := func(sql string) side {
+				return func(ctx context.Context) error { return tx.Query(ctx, gateway.Statement{SQL: sql}, nil) }
+			}
+			if t.identity != "" {
+				under, hand, err := compare(ctx, pid, alone(policy), alone(byIdentity))
+				if err != nil {
+					return err
+				}
+				report("same identity", under, hand)
+			}
+			under, hand, err := compare(ctx, pid, alone(policy), alone(byConstant))
+			report("constant", under, hand)
+			return err
+		})
+		if err != nil {
+			return nil, err
+		}
 	}
 	return rows, nil
-}
-
-// compare takes turns: a burst under the policy, as the user, and one by hand, as the owner. The median burst counts.
-func compare(ctx context.Context, owner, user *pgx.Conn, person, under, hand string) (ratio float64, detail string, err error) {
-	tx, err := user.Begin(ctx)
-	if err != nil {
-		return 0, "", err
-	}
-	defer tx.Rollback(ctx) //nolint:errcheck // nothing was written
-	if _, err := tx.Exec(ctx, `select auth.login_as($1)`, person); err != nil {
-		return 0, "", err
-	}
-	var secured, bare []float64
-	for n := range bursts + 1 {
-		mine, err := burstOf(ctx, user, under)
-		if err != nil {
-			return 0, "", err
-		}
-		theirs, err := burstOf(ctx, owner, hand)
-		if err != nil {
-			return 0, "", err
-		}
-		if n > 0 { // the first one plans
-			secured, bare = append(secured, mine), append(bare, theirs)
-		}
-	}
-	s, o := median(secured), median(bare)
-	return s / o, fmt.Sprintf("%.0f us, %.0f us", s, o), nil
-}
-
-// burstOf returns microseconds a query. It ends a burst early when queries are slow.
-func burstOf(ctx context.Context, conn *pgx.Conn, sql string) (float64, error) {
-	started := time.Now()
-	n := 0
-	for n < burst && (n == 0 || time.Since(started) < 200*time.Millisecond) {
-		rows, err := conn.Query(ctx, sql)
-		if err != nil {
-			return 0, err
-		}
-		rows.Close()
-		if rows.Err() != nil {
-			return 0, rows.Err()
-		}
-		n++
-	}
-	return float64(time.Since(started).Microseconds()) / float64(n), nil
 }
 
 // waiting measures auth.check() on many tables and a plan of many policies.
