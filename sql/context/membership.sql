@@ -4,17 +4,20 @@
 
 -- A session's organization is that of its row and not that of its token: a change acts on the next statement, and who was
 -- removed is out although the token still names the organization.  A key of an organization has no session.
+-- Ids are cut out of the text, as in helpers.sql, and who has a session is asked only when no row was found: 4 us of 18.
 create or replace function auth.current_org_id()
 returns uuid language plpgsql stable parallel safe security definer set search_path = pg_catalog, pg_temp
 as $$
 declare
-  v_context jsonb := auth.verified_context();
+  v_context text := auth.verified_context_text();
+  v_org_id uuid;
 begin
-  if v_context ->> 2 is not null then
-    return (select m.org_id from auth.sessions s join auth.memberships m on m.org_id = s.org_id and m.user_id = s.user_id
-            where s.id = (v_context ->> 2)::uuid);
+  select m.org_id into v_org_id from auth.sessions s join auth.memberships m on m.org_id = s.org_id and m.user_id = s.user_id
+  where s.id = nullif(split_part(split_part(v_context, ',', 3), '"', 2), '')::uuid;
+  if v_org_id is null and btrim(split_part(v_context, ',', 3)) = 'null' then
+    return nullif(split_part(split_part(v_context, ',', 4), '"', 2), '')::uuid;
   end if;
-  return (v_context ->> 3)::uuid;
+  return v_org_id;
 end $$;
 revoke all on function auth.current_org_id() from public;
 grant execute on function auth.current_org_id() to public;
