@@ -16,11 +16,13 @@ import (
 // documentReader keeps what it is answered.
 type documentReader struct {
 	catalog.Gateway
-	rows [][]byte
+	rows    [][]byte
+	options []gateway.QueryOptions
 }
 
 // Query is that of the gateway.
 func (r *documentReader) Query(ctx context.Context, caller gateway.Caller, st gateway.Statement, o gateway.QueryOptions, fn func([][]byte) error) error {
+	r.options = append(r.options, o)
 	return r.Gateway.Query(ctx, caller, st, o, func(row [][]byte) error {
 		r.rows = append(r.rows, bytes.Clone(row[0]))
 		return fn(row)
@@ -126,5 +128,28 @@ func TestCatalogHidesWhatIsNotExposed(t *testing.T) {
 		if _, err := catalog.New(catalog.Schemas{Exposed: resttest.Exposed, Extra: schemas}, []byte("{}")); (err == nil) != (schemas == nil) {
 			t.Errorf("schemas %q are searched", schemas)
 		}
+	}
+}
+
+// TestLoadIsNotCompiled sees that no statement of a load is compiled, which would take ten times as long as the statement.
+func TestLoadIsNotCompiled(t *testing.T) {
+	t.Parallel()
+	f := setup(t)
+	r := documentReader{Gateway: f.gateway}
+	if _, err := catalog.Load(t.Context(), &r, catalog.Schemas{Exposed: resttest.Exposed}); err != nil {
+		t.Fatal(err)
+	}
+	for i, o := range r.options {
+		got := ""
+		err := f.gateway.Query(t.Context(), anon, gateway.Statement{SQL: "select pg_catalog.current_setting('jit')"}, o, func(row [][]byte) error {
+			got = string(row[0])
+			return nil
+		})
+		if err != nil || got != "off" {
+			t.Errorf("statement %d: jit is %q, %v", i+1, got, err)
+		}
+	}
+	if len(r.options) != 5 {
+		t.Errorf("%d statements", len(r.options))
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/wayli-app/fluxbase/controlplane/gateway"
+	"github.com/wayli-app/fluxbase/controlplane/rest/catalog"
 	"github.com/wayli-app/fluxbase/controlplane/rest/dialect"
 	"github.com/wayli-app/fluxbase/controlplane/rest/fault"
 )
@@ -92,7 +93,8 @@ func (h *Handler) describe(ctx context.Context, caller gateway.Caller, method st
 	}
 	d := description{catalog: current, schema: schema, base: base}
 	statement := gateway.Statement{SQL: openAPISQL, Args: [][]byte{[]byte(schema), strconv.AppendBool(nil, h.OpenAPI != OpenAPIIgnore)}}
-	err = h.Gateway.Query(ctx, caller, statement, gateway.QueryOptions{ReadOnly: true, Volatile: current.DynamicSQL, StatementTimeout: current.Timeouts[caller.Role], Before: h.before(current.Paths[schema].Setting, current.Asked, &dialect.Asked{Method: method, Path: "/", Header: header})},
+	before := h.before(current.Paths[schema].Setting, current.Asked, &dialect.Asked{Method: method, Path: "/", Header: header})
+	err = h.Gateway.Query(ctx, caller, statement, gateway.QueryOptions{ReadOnly: true, Volatile: current.DynamicSQL, StatementTimeout: current.Timeouts[caller.Role], Before: catalog.WithoutJIT(before)},
 		func(row [][]byte) error { return json.Unmarshal(row[0], &d.usable) })
 	if err != nil {
 		return nil, "", err

@@ -1,8 +1,7 @@
 -- The catalog of the data API as one JSON document.  $1 = exposed schemas, $2 = schemas that are searched, too (text[]):
 -- of those, types and functions that take one row of an exposed relation.
 -- Reads only what every role may read; types are named by schema and name, so that the
--- search path of the reading session does not matter.  It is written so that the planner's estimate
--- stays low: above jit_above_cost a run takes a hundred times as long, all of it compilation.
+-- search path of the reading session does not matter.  Its estimate is above jit_above_cost; see WithoutJIT.
 with exposed as (
   select n.oid, n.nspname
   from pg_catalog.pg_namespace n

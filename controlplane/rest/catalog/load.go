@@ -39,6 +39,17 @@ type Schemas struct {
 	Tenants []string // exposed, too, and known to nobody but their members
 }
 
+// WithoutJIT adds to the statement before another, which may be none, that the other is not compiled. What reads the system
+// catalogs looks expensive to the planner, without statistics above all, and compiling it takes ten times as long as running it.
+func WithoutJIT(before *gateway.Statement) *gateway.Statement {
+	const off = "pg_catalog.set_config('jit', 'off', true)"
+	if before == nil {
+		return &gateway.Statement{SQL: "select " + off}
+	}
+	before.SQL += ", " + off
+	return before
+}
+
 // Load reads the catalog of the exposed schemas through the gateway, with the rights of anon: the
 // system catalogs that it reads are readable by everybody.
 func Load(ctx context.Context, g Gateway, schemas Schemas) (*Catalog, error) {
@@ -48,7 +59,7 @@ func Load(ctx context.Context, g Gateway, schemas Schemas) (*Catalog, error) {
 	var catalog *Catalog
 	list := AppendArray(nil, schemas.listed())
 	statement := gateway.Statement{SQL: catalogSQL, Args: [][]byte{list, AppendArray(nil, schemas.Extra)}}
-	err := g.Query(ctx, gateway.Caller{Role: "anon"}, statement, gateway.QueryOptions{ReadOnly: true},
+	err := g.Query(ctx, gateway.Caller{Role: "anon"}, statement, gateway.QueryOptions{ReadOnly: true, Before: WithoutJIT(nil)},
 		func(row [][]byte) (err error) {
 			catalog, err = New(schemas, row[0])
 			return err
@@ -70,7 +81,7 @@ func Load(ctx context.Context, g Gateway, schemas Schemas) (*Catalog, error) {
 		{dynamicSQL, func(document []byte) error { return json.Unmarshal(document, &catalog.DynamicSQL) }},
 	} {
 		statement.SQL = part.sql
-		err = g.Query(ctx, gateway.Caller{Role: "anon"}, statement, gateway.QueryOptions{ReadOnly: true},
+		err = g.Query(ctx, gateway.Caller{Role: "anon"}, statement, gateway.QueryOptions{ReadOnly: true, Before: WithoutJIT(nil)},
 			func(row [][]byte) error {
 				sum := sha256.Sum256(append([]byte(catalog.Version), row[0]...))
 				catalog.Version = hex.EncodeToString(sum[:])
