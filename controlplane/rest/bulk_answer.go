@@ -118,7 +118,9 @@ func sendSpool(w http.ResponseWriter, s *dialect.Spool, status int) {
 		w.WriteHeader(http.StatusInternalServerError)
 		return
 	}
-	w.Header().Set("Content-Length", strconv.FormatInt(s.Size, 10))
+	if s.Size > netHTTPCounts {
+		w.Header().Set("Content-Length", strconv.FormatInt(s.Size, 10))
+	}
 	w.WriteHeader(status)
 	control := http.NewResponseController(w)
 	for {

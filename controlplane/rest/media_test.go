@@ -160,7 +160,7 @@ func TestMediaTypes(t *testing.T) {
 		if w.Code != c.status || w.Header().Get("Content-Type") != c.kind || body != c.want {
 			t.Errorf("%s %s, %s: %d %q %q", c.method, c.path, c.accept, w.Code, w.Header().Get("Content-Type"), w.Body)
 		}
-		if n := w.Header().Get("Content-Length"); c.status == 200 && c.method == "GET" && n != fmt.Sprint(w.Body.Len()) {
+		if n := w.Header().Get("Content-Length"); n != "" && n != fmt.Sprint(w.Body.Len()) {
 			t.Errorf("%s %s: Content-Length %q", c.method, c.path, n)
 		}
 	}

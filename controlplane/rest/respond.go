@@ -213,7 +213,9 @@ func (a *answer) write(w http.ResponseWriter, p *planner.Plan) (dropped []string
 		a.large.send(w, &header, status, a.body)
 		return dropped
 	}
-	header.set("Content-Length", strconv.Itoa(len(a.body)))
+	if len(a.body) > netHTTPCounts {
+		header.set("Content-Length", strconv.Itoa(len(a.body)))
+	}
 	w.WriteHeader(status)
 	_, _ = w.Write(a.body) // the client went away: nobody is left to tell
 	return dropped
@@ -277,3 +279,7 @@ func (a *answer) writePlan(w http.ResponseWriter, p *planner.Plan) {
 		_, _ = w.Write(a.body) // the client went away: nobody is left to tell
 	}
 }
+
+// netHTTPCounts is the length, in bytes, up to which net/http knows the length of an answer by itself. One field less keeps the map
+// of a plain answer's header fields from growing a third time.
+const netHTTPCounts = 2048
