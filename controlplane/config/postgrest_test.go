@@ -166,3 +166,24 @@ auth:
 		}
 	}
 }
+
+// The extra search path is public unless it is named, and may be empty.
+func TestExtraSearchPath(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string][]string{
+		"": {"public"}, "rest: {extra_search_path: []}": {}, "rest: {extra_search_path: [extensions, Public]}": {"extensions", "Public"},
+	} {
+		if got := mustLoad(t, text, good()).REST.ExtraSearchPath; !slices.Equal(got, want) {
+			t.Errorf("%q: %q", text, got)
+		}
+	}
+	for text, want := range map[string]string{
+		"[pg_temp]": "never search, or always", "['$user']": "never search, or always", "[fluxbase]": "never search, or always",
+		"[a, a]": "twice", "['']": "names of schemas",
+	} {
+		_, err := config.Load(write(t, "rest: {extra_search_path: "+text+"}"), good())
+		if err == nil || !strings.Contains(err.Error(), "rest.extra_search_path (") || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v", text, err)
+		}
+	}
+}
