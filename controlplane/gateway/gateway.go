@@ -297,7 +297,7 @@ func (g *Gateway) Close(ctx context.Context) error {
 		defer close(done)
 		var wg sync.WaitGroup
 		for _, p := range pools {
-			wg.Go(p.inner.Close)
+			wg.Go(p.close)
 		}
 		wg.Wait()
 	}()

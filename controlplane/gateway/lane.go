@@ -133,32 +133,36 @@ func (l *lane) withdraw(s *seat) (t *train, queued bool) {
 	return s.train, queued
 }
 
-// first takes the first request from the queue. The lane is locked.
+// first returns the first request of the queue, or nil. The lane is locked.
 func (l *lane) first() *seat {
-	for len(l.queue) > 0 {
-		s := l.queue[0]
-		l.queue[0] = nil
-		l.queue = l.queue[1:]
-		if s.queued {
-			s.queued = false
-			return s
-		}
+	for len(l.queue) > 0 && !l.queue[0].queued { // withdrawn
+		l.pop()
 	}
-	return nil
+	if len(l.queue) == 0 {
+		return nil
+	}
+	return l.queue[0]
+}
+
+// pop removes the first of the queue. The lane is locked.
+func (l *lane) pop() {
+	l.queue[0].queued = false
+	l.queue[0] = nil
+	l.queue = l.queue[1:]
 }
 
 // fill moves requests from the queue into a train, as long as the connection knows their statements.
 func (l *lane) fill(t *train, c *conn) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	for len(l.queue) > 0 && len(t.seats) < maxTrain {
-		if s := l.queue[0]; s.queued && c.statements.get(s.request.batch.key) == nil {
+	for len(t.seats) < maxTrain {
+		s := l.first()
+		if s == nil || c.statements.get(s.request.batch.key) == nil {
 			return
 		}
-		if s := l.first(); s != nil {
-			s.train = t
-			t.seats = append(t.seats, s)
-		}
+		l.pop()
+		s.train = t
+		t.seats = append(t.seats, s)
 	}
 }
 
@@ -170,7 +174,9 @@ func (l *lane) next(res *resource) {
 	}
 	l.mu.Lock()
 	s := l.first()
-	if s == nil {
+	if s != nil {
+		l.pop()
+	} else {
 		l.running--
 	}
 	l.mu.Unlock()

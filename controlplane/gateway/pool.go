@@ -33,7 +33,8 @@ type pool struct {
 	inner   *puddle.Pool[*conn]
 	never   context.Context // ended: with it no connection is made
 
-	// generation counts the times that the server was found gone. Connections begun earlier are not used any more.
+	// generation counts the times that the server was found gone, and the pool's end. Connections begun earlier are not used
+	// any more.
 	generation atomic.Uint64
 
 	waiting atomic.Int32 // callers of acquire who wait
@@ -171,6 +172,12 @@ func (p *pool) discard(res *resource) {
 // destroy gives back a connection that is not to be used again. It does not wait for the session's end.
 func (p *pool) destroy(res *resource) {
 	go res.Destroy()
+}
+
+// close refuses new requests and waits for all connections to be given back, and closes them.
+func (p *pool) close() {
+	p.generation.Add(1) // or else a lane that is never empty would keep its own
+	p.inner.Close()
 }
 
 // cut breaks all connections.

@@ -29,8 +29,7 @@ type train struct {
 	pipeline *pgconn.Pipeline
 	seats    []*seat
 	next     int             // the first seat that was not called
-	reader   context.Context // of the request whose answer is being read
-	watched  bool            // the reader is
+	reader   context.Context // of the request whose answer is being read, or nil
 	since    time.Time       // when the last answer was complete
 	timer    *time.Timer
 	running  bool
@@ -119,7 +118,6 @@ func (t *train) take(ctx context.Context, s *seat) {
 	read := false
 	defer func() {
 		if !read { // the row function panicked
-			t.conn.abandon()
 			s.out.broken = true
 		}
 		t.unwatch()
@@ -215,38 +213,42 @@ func (t *train) advance(out *outcome, lostNow bool) (took time.Duration) {
 		t.failLocked(err, lostNow)
 	}
 	t.since = now
-	broken := out.broken
-	for t.next < len(t.seats) {
-		s := t.seats[t.next]
+	rest := t.seats[t.next:]
+	if len(rest) > 0 && !out.broken {
+		s := rest[0]
 		t.next++
-		switch {
-		case s.left && broken:
-			continue
-		case s.left:
+		if s.left {
 			t.mu.Unlock()
 			go t.drain()
 			return took
-		case broken:
-			s.called = true
-			s.turn <- turn{what: lost}
-			continue
 		}
 		s.called, t.reader = true, s.ctx
 		t.mu.Unlock()
 		s.turn <- turn{what: ride}
 		return took
 	}
-	t.running, t.reader = false, nil
+	for _, s := range rest {
+		s.called = true
+	}
+	t.running = false
 	t.timer.Stop()
 	t.mu.Unlock()
 	t.end()
+	for _, s := range rest { // now, as the pool knows that the connection is gone, and perhaps its server
+		if !s.left {
+			s.turn <- turn{what: lost}
+		}
+	}
 	return took
 }
 
 // end gives the connection to the next train or back to the pool.
 func (t *train) end() {
 	res, pool := t.res, t.lane.pool
-	_ = t.pipeline.Close() // reads on and fails when an answer was not read to its end; that is known
+	if t.err != nil {
+		t.conn.abandon() // or else the next line waits for answers, as long as it takes
+	}
+	_ = t.pipeline.Close()
 	if t.err == nil && (t.conn.pg.IsClosed() || t.conn.pg.TxStatus() != 'I') {
 		t.err = errLost
 	}
@@ -308,17 +310,15 @@ func (t *train) check() {
 // watch has the statement canceled when the context of its request ends. Only a train that stands still needs it: what
 // is fast is over before it could be canceled. The train is locked.
 func (t *train) watch() {
-	t.watched = true
-	t.watcher.Watch(t.reader)
+	if t.reader != nil {
+		t.watcher.Watch(t.reader)
+	}
 }
 
-// unwatch ends that; when a cancel request is on its way, it waits for it.
+// unwatch ends that, for good until the next answer is begun; when a cancel request is on its way, it waits for it.
 func (t *train) unwatch() {
 	t.mu.Lock()
-	watched := t.watched
-	t.watched = false
+	t.reader = nil
 	t.mu.Unlock()
-	if watched {
-		t.watcher.Unwatch()
-	}
+	t.watcher.Unwatch()
 }
