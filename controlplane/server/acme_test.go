@@ -32,38 +32,25 @@ import (
 
 const acmeName = "api.example.com"
 
-// buildPebble builds the CA of testdata/acme, a module of its own so that nothing of it is a dependency of ours. Where it cannot
-// be had the test is skipped, unless everything is asked for.
-var buildPebble = sync.OnceValues(func() (string, error) {
-	dir, err := os.MkdirTemp("", "fluxbase-pebble-")
-	if err != nil {
-		return "", err
-	}
-	path := filepath.Join(dir, "pebble")
-	cmd := exec.Command("go", "build", "-o", path, "github.com/letsencrypt/pebble/v2/cmd/pebble")
-	cmd.Dir = "../../testdata/acme"
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return string(out), err
-	}
-	return path, nil
-})
-
 // pebble is a CA that speaks ACME, with the files of its own certificate.
 type pebble struct {
-	program, dir, address, management string
-	client                            *http.Client
+	dir, address, management string
+	client                   *http.Client
 }
 
+// newPebble builds it from testdata/acme, a module of its own so that nothing of it is a dependency of ours. Where it cannot be had
+// the test is skipped, unless everything is asked for.
 func newPebble(t *testing.T) *pebble {
 	t.Helper()
-	program, err := buildPebble()
-	if err != nil {
+	p := &pebble{dir: t.TempDir(), address: freeAddress(t), management: freeAddress(t)}
+	build := exec.Command("go", "build", "-o", p.path("pebble"), "github.com/letsencrypt/pebble/v2/cmd/pebble")
+	build.Dir = "../../testdata/acme"
+	if out, err := build.CombinedOutput(); err != nil {
 		if os.Getenv("FLUXBASE_TEST_REQUIRE_ALL") != "" {
-			t.Fatalf("no Pebble: %v\n%s", err, program)
+			t.Fatalf("no Pebble: %v\n%s", err, out)
 		}
 		t.Skipf("no Pebble: %v", err)
 	}
-	p := &pebble{program: program, dir: t.TempDir(), address: freeAddress(t), management: freeAddress(t)}
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		t.Fatal(err)
@@ -114,7 +101,7 @@ func (p *pebble) start(t *testing.T, tlsPort, httpPort int) (roots *x509.CertPoo
 	}
 	p.write(t, "config.json", config)
 	var log servertest.Log
-	cmd := exec.Command(p.program, "-config", p.path("config.json"), "-dnsserver", names(t))
+	cmd := exec.Command(p.path("pebble"), "-config", p.path("config.json"), "-dnsserver", names(t))
 	cmd.Env = append(os.Environ(), "PEBBLE_VA_NOSLEEP=1", "PEBBLE_WFE_NONCEREJECT=0")
 	cmd.Stdout, cmd.Stderr = &log, &log
 	if err := cmd.Start(); err != nil {
