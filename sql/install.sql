@@ -390,6 +390,10 @@ end $$;
 --*/}}
 --{{"\n"}}{{ template "orgs/tenant_schemas.sql" . }}
 --{{/*
+\ir policy/lints/tenant_table_open.sql
+--*/}}
+--{{"\n"}}{{ template "policy/lints/tenant_table_open.sql" . }}
+--{{/*
 \ir ratelimit/rules.sql
 --*/}}
 --{{"\n"}}{{ template "ratelimit/rules.sql" . }}

@@ -37,6 +37,7 @@ begin
       select * from auth.lint_schema_create union all
       select * from auth.lint_setting_without_nullif union all
       select * from auth.lint_temporary_for_public union all
+      select * from auth.lint_tenant_table_open union all
       select * from auth.lint_unique_without_tenant union all
       select * from auth.lint_user_reference_without_key union all
       select * from auth.lint_view_not_invoker

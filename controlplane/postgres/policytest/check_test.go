@@ -27,6 +27,10 @@ const tableSQL = `create table public.t (id bigint generated always as identity 
 	create index on public.t (user_id); create index on public.t (org_id); `
 const closedSQL = tableSQL + `select auth.enable_rls('public.t'); grant select, insert, update, delete on public.t to authenticated; `
 
+const tenantSQL = `insert into auth.organizations (id, slug, name) values ('aaaaaaaa-0000-4000-8000-000000000001', 'acme', 'x'); create schema acme;
+	insert into auth.tenant_schemas (schema_name, org_id, template) values ('acme', 'aaaaaaaa-0000-4000-8000-000000000001', 'template');
+	create table acme.made (id bigint primary key); select auth.enable_rls('acme.made'); grant usage on schema acme to authenticated; grant select on acme.made to authenticated; `
+
 var defects = map[string]defect{
 	"rls_disabled": {tableSQL + `grant select on t to anon`, []string{`public.t: anon may use it`}, tableSQL},
 	"rls_not_forced": {tableSQL + `grant insert (a) on t to authenticated; alter table t enable row level security`,
@@ -82,7 +86,11 @@ var defects = map[string]defect{
 	"foreign_key_without_tenant": {closedSQL + `alter table t add parent bigint constraint t_parent_fk references t (id); create policy p on t to authenticated using (org_id = (select auth.current_org_id()))`, []string{`constraint t_parent_fk on public.t: it refers to public.t without org_id`},
 		closedSQL + `alter table t add unique (org_id, id), add parent bigint, add foreign key (org_id, parent) references t (org_id, id); create policy p on t to authenticated using (org_id = (select auth.current_org_id()))`},
 	"user_reference_without_key": {closedSQL + `alter table t add author uuid; create policy p on t to authenticated using (author = (select auth.uid()))`, []string{`public.t: author is compared`}, closedSQL + `create policy p on t to authenticated using (user_id = (select auth.uid()))`},
-	"context_not_verified":       {`@sql/context/plain.sql`, []string{`function auth.verified_context_text()`}, `select`},
+	"tenant_table_open": {tenantSQL + `create policy p on acme.made to authenticated using (true); create table acme.other (id bigint primary key); select auth.enable_rls('acme.other');
+		grant select on acme.other to authenticated; create policy tenant_schema on acme.other as restrictive to authenticated using ((select auth.require_tenant(gen_random_uuid())))`,
+		[]string{`acme.made: it is in the schema of a tenant`, `acme.other: it is in the schema of a tenant`},
+		tenantSQL + `create policy p on acme.made to authenticated using (true); select auth.lock_tenant_schema('acme', 'aaaaaaaa-0000-4000-8000-000000000001')`},
+	"context_not_verified": {`@sql/context/plain.sql`, []string{`function auth.verified_context_text()`}, `select`},
 	// PostgreSQL itself grants it, so here the sound database is the changed one.
 	"temporary_for_public": {`select`, []string{`database `}, `do $$ begin execute format('revoke temporary on database %I from public', current_database()); end $$`},
 }
