@@ -178,7 +178,7 @@ func (c *conn) send(b *batch, out *outcome) *prepared {
 	}
 
 	known := c.statements.get(b.key)
-	if known != nil && b.fresh {
+	if known != nil && (b.fresh || known.stale) {
 		// First, so that no error of the batch can keep the server from closing it. Closing what does not exist is no error.
 		c.statements.remove(known)
 		f.SendClose(&pgproto3.Close{ObjectType: 'S', Name: known.name})
@@ -260,7 +260,11 @@ func (c *conn) receive(b *batch, statement *prepared, out *outcome) {
 				statement = nil
 			}
 		case *pgproto3.ErrorResponse:
-			c.fail(pgconn.ErrorResponseToPgError(msg), out)
+			err := pgconn.ErrorResponseToPgError(msg)
+			if known := c.statements.get(b.key); known != nil && out.cached && isStale(err) {
+				known.stale = true // even if the request is repeated on another connection
+			}
+			c.fail(err, out)
 			return
 		case *pgproto3.BindComplete, *pgproto3.CloseComplete,
 			*pgproto3.NoticeResponse, *pgproto3.ParameterStatus, *pgproto3.NotificationResponse:

@@ -49,6 +49,12 @@ func isRefusal(err *pgconn.PgError) bool {
 	return len(err.Code) == 5 && err.Code[:2] == classRefusal
 }
 
+// isStale reports that a prepared statement cannot be run any more: it is gone, or its result type has changed.
+func isStale(err *pgconn.PgError) bool {
+	return err.Code == codeUndefinedStatement ||
+		err.Code == codeFeatureNotSupported && err.Routine == "RevalidateCachedQuery" // the message may be translated
+}
+
 // isContextChanged reports whether the context's MAC was not accepted.
 func isContextChanged(err *pgconn.PgError) bool {
 	return err.Code == codeInsufficientPrivilege && err.Message == messageContextChanged

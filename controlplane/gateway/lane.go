@@ -157,7 +157,7 @@ func (l *lane) fill(t *train, c *conn) {
 	defer l.mu.Unlock()
 	for len(t.seats) < maxTrain {
 		s := l.first()
-		if s == nil || c.statements.get(s.request.batch.key) == nil {
+		if s == nil || !c.statements.ready(s.request.batch.key) {
 			return
 		}
 		l.pop()

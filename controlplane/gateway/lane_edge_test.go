@@ -45,7 +45,7 @@ func TestNoWatchAfterAnswer(t *testing.T) {
 	train.since = time.Now().Add(-time.Hour)
 	train.mu.Unlock()
 	train.check()
-	train.advance(&s.out, false)
+	train.advance(ctx, &s.out)
 
 	nap := f.ask(t.Context(), annCaller(), "select pg_sleep(0.3)::text || 'slept'") // on the same connection
 	time.Sleep(100 * time.Millisecond)
@@ -182,4 +182,30 @@ func TestCloseWhileLaneIsFull(t *testing.T) {
 		t.Error(err)
 	}
 	f.idle(t)
+}
+
+// A connection prepares a statement anew that it found stale, whoever repeats the request, and wherever: a lane that is never
+// empty keeps its connection.
+func TestStaleStatement(t *testing.T) {
+	t.Parallel()
+	f := setup(t, nil)
+	f.exec(t, `create table public.wide (a int); grant select on public.wide to authenticated`)
+	s := f.seat(t.Context(), true)
+	f.api.lane.next(nil)
+	s.request.batch.key.sql, s.request.batch.args = "select * from public.wide", nil
+	res, err := f.api.acquire(t.Context(), false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.api.release(res)
+	c, b := res.Value(), &s.request.batch
+	for i, want := range []string{"", "", codeFeatureNotSupported, "", ""} {
+		if i == 2 {
+			f.exec(t, `alter table public.wide add b int`)
+		}
+		ready := c.statements.ready(b.key)
+		if out := c.run(t.Context(), b); state(out.err) != want || (out.err == nil) != (want == "") || ready != (i != 0 && i != 3) {
+			t.Errorf("%d: %v, ready %t", i, out.err, ready)
+		}
+	}
 }

@@ -165,6 +165,22 @@ func TestCrashUnderLoad(t *testing.T) {
 			}
 		})
 	}
+	var reads atomic.Int64
+	for range 16 { // share writes, and fail in no other way
+		wg.Go(func() {
+			for !stop.Load() {
+				err := g.Query(t.Context(), anonCaller(), Statement{SQL: "select 1"}, read, nil)
+				if err == nil {
+					reads.Add(1)
+					continue
+				}
+				if !errors.Is(err, ErrUnavailable) && !errors.Is(err, ErrBusy) {
+					t.Errorf("a read: %v", err)
+				}
+				time.Sleep(10 * time.Millisecond)
+			}
+		})
+	}
 	for range 2 {
 		time.Sleep(300 * time.Millisecond)
 		cluster.Kill()
@@ -174,8 +190,14 @@ func TestCrashUnderLoad(t *testing.T) {
 		}
 	}
 	time.Sleep(300 * time.Millisecond)
+	before := reads.Load()
+	time.Sleep(100 * time.Millisecond)
+	if reads.Load() == before {
+		t.Error("nobody can read afterwards")
+	}
 	stop.Store(true)
 	wg.Wait()
+	(&fixture{Gateway: g}).idle(t)
 	found := 0
 	err := g.Query(t.Context(), anonCaller(), Statement{SQL: "select n from public.done"}, read, func(row [][]byte) error {
 		n := string(row[0])

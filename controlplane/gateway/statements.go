@@ -13,6 +13,7 @@ type statementKey struct {
 type prepared struct {
 	key        statementKey
 	name       string
+	stale      bool // to be closed and prepared anew
 	prev, next *prepared
 }
 
@@ -39,6 +40,12 @@ func (s *statements) get(key statementKey) *prepared {
 		s.link(p)
 	}
 	return p
+}
+
+// ready reports whether the connection can run the statement without preparing it.
+func (s *statements) ready(key statementKey) bool {
+	p := s.get(key)
+	return p != nil && !p.stale
 }
 
 // next names a statement that is about to be prepared. It is not in the cache before add.

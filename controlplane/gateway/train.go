@@ -33,9 +33,9 @@ type train struct {
 	since    time.Time       // when the last answer was complete
 	timer    *time.Timer
 	running  bool
-	stalled  bool  // does not count in lane.running
-	err      error // why the connection is not to be used again
-	lost     bool  // it was ended from outside
+	stalled  bool // does not count in lane.running
+	broken   bool // the connection is not to be used again
+	lost     bool // it was ended from outside
 }
 
 const (
@@ -43,10 +43,7 @@ const (
 	drainTime = time.Second // for an answer that nobody waits for, before it is canceled
 )
 
-var (
-	errDamaged = errors.New("gateway: the session was damaged by an earlier request")
-	errLost    = errors.New("gateway: the connection broke")
-)
+var errLost = errors.New("gateway: the connection broke")
 
 // depart sends a train that begins with the request s, on res or a connection from the pool, and returns it.
 func (l *lane) depart(ctx context.Context, s *seat, res *resource) (*train, error) {
@@ -88,9 +85,9 @@ func (t *train) board(ctx context.Context, s *seat, res *resource) bool {
 	}
 	clear(t.seats)
 	t.res, t.seats, t.next = res, append(t.seats[:0], s), 1
-	t.running, t.stalled, t.err, t.lost = true, false, nil, false
+	t.running, t.stalled, t.broken, t.lost = true, false, false, false
 	s.called, t.reader = true, ctx
-	if c.statements.get(s.request.batch.key) != nil {
+	if c.statements.ready(s.request.batch.key) {
 		t.lane.fill(t, c)
 	}
 	for i, s := range t.seats {
@@ -121,10 +118,7 @@ func (t *train) take(ctx context.Context, s *seat) {
 			s.out.broken = true
 		}
 		t.unwatch()
-		if !s.out.broken && damaged(ctx, &s.out) {
-			t.fail(errDamaged, false)
-		}
-		s.took.add(t.advance(&s.out, s.out.lost && ctx.Err() == nil))
+		s.took.add(t.advance(ctx, &s.out))
 	}()
 	if !s.out.broken {
 		t.read(&s.request.batch, s.prepared, &s.out, s == t.seats[len(t.seats)-1])
@@ -180,39 +174,21 @@ func (t *train) drain() {
 	var out outcome
 	t.read(&batch{gate: requestGate, row: ignore}, nil, &out, last)
 	t.unwatch()
-	if !out.broken && damaged(ctx, &out) {
-		t.fail(errDamaged, false)
-	}
-	t.advance(&out, out.lost && ctx.Err() == nil)
+	t.advance(ctx, &out)
 }
 
-func (t *train) fail(err error, lost bool) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.failLocked(err, lost)
-}
-
-func (t *train) failLocked(err error, lost bool) {
-	if t.err == nil {
-		t.err = err
-	}
-	t.lost = t.lost || lost
-}
-
-// advance calls the request whose answer comes next, or ends the train. It returns how long the answer took that has
-// come.
-func (t *train) advance(out *outcome, lostNow bool) (took time.Duration) {
+// advance calls the request whose answer comes next, or ends the train. ctx is that of the request whose answer has come;
+// how long that took is returned.
+func (t *train) advance(ctx context.Context, out *outcome) (took time.Duration) {
 	t.mu.Lock()
 	now := time.Now()
-	took = now.Sub(t.since)
-	if out.broken {
-		err := out.err
-		if err == nil {
-			err = errLost
-		}
-		t.failLocked(err, lostNow)
+	took, t.since = now.Sub(t.since), now
+	switch {
+	case out.broken:
+		t.broken, t.lost = true, out.lost && ctx.Err() == nil
+	case damaged(ctx, out):
+		t.broken = true // those who follow find the damage, too
 	}
-	t.since = now
 	rest := t.seats[t.next:]
 	if len(rest) > 0 && !out.broken {
 		s := rest[0]
@@ -245,18 +221,18 @@ func (t *train) advance(out *outcome, lostNow bool) (took time.Duration) {
 // end gives the connection to the next train or back to the pool.
 func (t *train) end() {
 	res, pool := t.res, t.lane.pool
-	if t.err != nil {
+	if t.broken {
 		t.conn.abandon() // or else the next line waits for answers, as long as it takes
 	}
 	_ = t.pipeline.Close()
-	if t.err == nil && (t.conn.pg.IsClosed() || t.conn.pg.TxStatus() != 'I') {
-		t.err = errLost
+	if t.conn.pg.IsClosed() || t.conn.pg.TxStatus() != 'I' {
+		t.broken = true
 	}
 	switch {
-	case t.err == nil && !t.stalled:
+	case !t.broken && !t.stalled:
 		t.lane.next(res)
 		return
-	case t.err == nil:
+	case !t.broken:
 		pool.release(res)
 		return
 	case t.lost:
