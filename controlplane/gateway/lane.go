@@ -102,7 +102,10 @@ func (l *lane) enter(s *seat) (leads bool) {
 
 // wait returns the turn of a request in the queue. After an error the seat must not be used again.
 func (l *lane) wait(ctx context.Context, s *seat) (turn, error) {
-	s.timer.Reset(l.pool.timeout)
+	if s.request.until.IsZero() {
+		s.request.until = time.Now().Add(l.pool.timeout)
+	}
+	s.timer.Reset(time.Until(s.request.until))
 	defer s.timer.Stop()
 	expired := s.timer.C
 	for {

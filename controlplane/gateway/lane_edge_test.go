@@ -159,7 +159,7 @@ func TestCloseWhileLaneIsFull(t *testing.T) {
 	t.Parallel()
 	f := laneSetup(t, 1)
 	l := f.api.lane
-	res, err := f.api.acquire(t.Context(), false)
+	res, err := f.api.acquire(t.Context(), false, time.Time{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -193,7 +193,7 @@ func TestStaleStatement(t *testing.T) {
 	s := f.seat(t.Context(), true)
 	f.api.lane.next(nil)
 	s.request.batch.key.sql, s.request.batch.args = "select * from public.wide", nil
-	res, err := f.api.acquire(t.Context(), false)
+	res, err := f.api.acquire(t.Context(), false, time.Time{})
 	if err != nil {
 		t.Fatal(err)
 	}

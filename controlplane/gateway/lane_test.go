@@ -454,6 +454,23 @@ func TestLaneIsBusy(t *testing.T) {
 	start()
 	want(t, "afterwards", f.note(t, annCaller(), 1)(), "note 1")
 	f.idle(t)
+
+	// Time in the queue counts when the request then waits for a connection.
+	f.api.timeout = time.Second
+	start = f.stop()
+	res, err := f.api.acquire(t.Context(), false, time.Time{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	answer := f.note(t, annCaller(), 1)()
+	f.queued(t, 1)
+	time.Sleep(700 * time.Millisecond)
+	start()
+	if a := <-answer; !errors.Is(a.err, ErrBusy) || a.took > 1500*time.Millisecond {
+		t.Errorf("queue and pool: %q, %v after %v", a.got, a.err, a.took)
+	}
+	f.api.release(res)
+	f.idle(t)
 }
 
 func TestPace(t *testing.T) {

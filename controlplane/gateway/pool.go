@@ -100,9 +100,10 @@ func newPool(name string, pc PoolConfig, gates []*gateStatement, config *Config)
 	return p, nil
 }
 
-// acquire waits for a connection. With probe, a connection that the server has closed meanwhile is found out before it
-// is used: what a write met there would have an unknown outcome.
-func (p *pool) acquire(ctx context.Context, probe bool) (*resource, error) {
+// acquire waits for a connection until the given time; zero is the pool's timeout from now on. With probe, a connection
+// that the server has closed meanwhile is found out before it is used: what a write met there would have an unknown
+// outcome.
+func (p *pool) acquire(ctx context.Context, probe bool, until time.Time) (*resource, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, p.acquireError(ctx, err)
 	}
@@ -113,7 +114,10 @@ func (p *pool) acquire(ctx context.Context, probe bool) (*resource, error) {
 		}
 		p.discard(res)
 	}
-	waiting, cancel := context.WithTimeout(ctx, p.timeout)
+	if until.IsZero() {
+		until = time.Now().Add(p.timeout)
+	}
+	waiting, cancel := context.WithDeadline(ctx, until)
 	defer cancel()
 	p.waiting.Add(1)
 	defer p.waiting.Add(-1)

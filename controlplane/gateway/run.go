@@ -15,7 +15,8 @@ type request struct {
 	caller   *Caller // nil without a gate
 	readOnly bool
 	timeout  time.Duration
-	rows     *rows // where rows are kept until the commit, or nil
+	until    time.Time // it does not wait longer for a connection; zero until it has had to wait in the lane
+	rows     *rows     // where rows are kept until the commit, or nil
 	batch    batch
 
 	// What was already repeated, and why; each happens once at most.
@@ -99,7 +100,7 @@ func (g *Gateway) ride(ctx context.Context, l *lane, r *request, took *cellTime)
 
 // alone sends the request by itself. took, if not nil, is where its time is counted.
 func (g *Gateway) alone(ctx context.Context, r *request, took *cellTime) (out outcome, key *contextKey, err error) {
-	res, err := r.pool.acquire(ctx, !r.readOnly)
+	res, err := r.pool.acquire(ctx, !r.readOnly, r.until)
 	if err != nil {
 		return out, nil, err
 	}

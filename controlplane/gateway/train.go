@@ -53,7 +53,7 @@ func (l *lane) depart(ctx context.Context, s *seat, res *resource) (*train, erro
 	}
 	if res == nil {
 		var err error
-		if res, err = l.pool.acquire(ctx, false); err != nil {
+		if res, err = l.pool.acquire(ctx, false, s.request.until); err != nil {
 			l.next(nil)
 			return nil, err
 		}

@@ -57,7 +57,7 @@ func (g *Gateway) Transaction(ctx context.Context, caller Caller, opt Transactio
 
 // transact makes one try. The outcome is that of BEGIN and the gate; when it is good, err is the transaction's.
 func (g *Gateway) transact(ctx context.Context, r *request, opt TransactionOptions, fn func(*Transaction) error) (out outcome, key *contextKey, err error) {
-	res, err := r.pool.acquire(ctx, true)
+	res, err := r.pool.acquire(ctx, true, r.until)
 	if err != nil {
 		return out, nil, err
 	}
