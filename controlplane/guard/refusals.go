@@ -22,6 +22,7 @@ type Refusals struct {
 	mu    sync.RWMutex
 	known map[netip.Addr]map[sameRequest]refused
 	count int
+	bytes int // of the texts in known
 }
 
 // sameRequest is what decides how a request from an address is counted.
@@ -38,6 +39,7 @@ type refused struct {
 const (
 	recheckRefusal = 5 * time.Second
 	maxRefusals    = 4096
+	maxTexts       = 4 << 20 // bytes of all that is kept: whoever is refused chooses how long it is
 	maxCredential  = 4 << 10 // bytes of a credential that is kept
 )
 
@@ -80,9 +82,9 @@ func (m *Refusals) Remember(r *http.Request, client netip.Addr, d Decision) {
 	now := m.clock()
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.count >= maxRefusals { // all are found out again
-		clear(m.known)
-		m.count = 0
+	size := same.bytes()
+	if m.count >= maxRefusals || m.bytes+size > maxTexts { // all are found out again
+		m.clear()
 	}
 	list := m.known[client]
 	if list == nil {
@@ -91,6 +93,7 @@ func (m *Refusals) Remember(r *http.Request, client netip.Addr, d Decision) {
 	}
 	if _, again := list[same]; !again {
 		m.count++
+		m.bytes += size
 	}
 	list[same] = refused{d, now.Add(d.Reset), now.Add(min(d.Reset, recheckRefusal))}
 	m.some.Store(true)
@@ -100,9 +103,17 @@ func (m *Refusals) Remember(r *http.Request, client netip.Addr, d Decision) {
 func (m *Refusals) Forget() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	clear(m.known)
-	m.count = 0
+	m.clear()
 	m.some.Store(false)
+}
+
+func (m *Refusals) clear() {
+	clear(m.known)
+	m.count, m.bytes = 0, 0
+}
+
+func (s *sameRequest) bytes() int {
+	return len(s.method) + len(s.path) + len(s.rawPath) + len(s.query) + len(s.authorization) + len(s.apikey) + len(s.key)
 }
 
 // likeThis is not ok of a request that needs a closer look: one with cookies, or a credential twice, empty or very long.

@@ -96,4 +96,22 @@ func TestRefusals(t *testing.T) {
 	if _, ok := recall(here, "GET /9999"); !ok || known > 4096 {
 		t.Errorf("%d are known, the last: %t", known, ok)
 	}
+	// Neither do long ones take more than 4 MB, which whoever sends them could fill otherwise.
+	m.Forget()
+	long := strings.Repeat("x", 4000)
+	headers := func(i int) []string {
+		return []string{fmt.Sprintf("Authorization: Bearer %d%s", i, long), "apikey: " + long, "X-API-Key: " + long}
+	}
+	known = 0
+	for i := range 1000 {
+		remember("GET /x", headers(i)...)
+	}
+	for i := range 1000 {
+		if _, ok := recall(here, "GET /x", headers(i)...); ok {
+			known++
+		}
+	}
+	if _, ok := recall(here, "GET /x", headers(999)...); !ok || known*3*len(long) > 4<<20 {
+		t.Errorf("%d bytes are kept, the last: %t", known*3*len(long), ok)
+	}
 }
