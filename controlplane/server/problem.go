@@ -124,12 +124,24 @@ func details(err error) []slog.Attr {
 	attrs := []slog.Attr{slog.Any("error", err)}
 	var pg *pgconn.PgError
 	if errors.As(err, &pg) {
-		attrs = append(attrs, slog.String("sqlstate", pg.Code), slog.String("hint", pg.Hint), slog.String("where", pg.Where))
+		attrs = append(attrs, slog.String("sqlstate", pg.Code), slog.String("where", functions(pg.Where)))
 		if impersonal(pg.Code) {
-			attrs = append(attrs, slog.String("detail", pg.Detail))
+			attrs = append(attrs, slog.String("detail", pg.Detail), slog.String("hint", pg.Hint))
 		}
 	}
 	return attrs
+}
+
+// functions are the lines of an error's context that name functions. The others quote what was worked on: a statement with its
+// values, a piece of a JSON document, a parameter.
+func functions(where string) string {
+	var kept []string
+	for line := range strings.Lines(where) {
+		if line = strings.TrimSuffix(line, "\n"); strings.HasPrefix(line, "PL/pgSQL function ") || strings.HasPrefix(line, "SQL function ") {
+			kept = append(kept, line)
+		}
+	}
+	return strings.Join(kept, "\n")
 }
 
 // impersonal tells whether the details of an error hold no values of rows: those of our own errors, of rights and names,

@@ -241,6 +241,20 @@ func TestDatabaseErrorsStayInside(t *testing.T) {
 	if strings.Contains(s.Log.String(), "c4n4ry detail") {
 		t.Error("the log has a detail of the application, which may be a row")
 	}
+	// The context of an error quotes statements and documents, a hint says what the application likes.
+	for _, body := range []string{
+		`execute format('select 1 / length(substr(%L, 100))', 'c4n4ry value')`,
+		`perform ('{"password": "c4n4ry value" x}')::json`,
+		`raise exception using message = 'no', hint = 'c4n4ry value'`,
+	} {
+		s.Exec(t, `create or replace function fluxbase.user() returns jsonb language plpgsql as $$ begin `+body+`; return null; end $$`)
+		if a := s.Do(t, "GET", "/auth/v1/user", nil, k.Bearer()); a.Status != 500 {
+			t.Errorf("%s: %d %s", body, a.Status, a.Body)
+		}
+	}
+	if log := s.Log.String(); strings.Contains(log, "c4n4ry value") || !strings.Contains(log, "PL/pgSQL function fluxbase.") {
+		t.Errorf("the log has values, or does not say where: %s", log)
+	}
 	s.Exec(t, `create or replace function fluxbase.user() returns jsonb language plpgsql as $$ begin return '{"status":"nonsense"}'::jsonb; end $$`)
 	if a := s.Do(t, "GET", "/auth/v1/user", nil, k.Bearer()); a.Status != 500 || strings.Contains(string(a.Body), "nonsense") {
 		t.Errorf("%d %s", a.Status, a.Body)
