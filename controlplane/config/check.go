@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/url"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -111,6 +112,8 @@ func (r *resolver) checkTLS() {
 		r.refuse(prefix+"acme.hosts", "is set, and so is the file of a certificate or a key", "one of the two")
 	case tls.ACME.CAFile != "" && tls.ACME.DirectoryURL == "":
 		r.refuse(prefix+"acme.ca_file", "is set, and server.tls.acme.directory_url is not", "it is about the directory of a private CA")
+	case tls.ACME.DirectoryURL != "" && !strings.HasPrefix(tls.ACME.DirectoryURL, "https://"):
+		r.refuse(prefix+"acme.directory_url", "must begin with https://", "whoever answers in place of the CA chooses the certificates (RFC 8555 section 6.1)")
 	case acme && tls.ACME.CacheDir == "":
 		r.refuse(prefix+"acme.cache_dir", "is missing, and server.tls.acme.hosts is set", "without it every start would ask the CA anew, which soon refuses")
 	}

@@ -99,6 +99,7 @@ func TestProblems(t *testing.T) {
 		"provider without key":      {"auth: {providers: [{name: google, client_id: a}]}", nil, []string{"auth.encryption_key", "server.public_url", "auth.providers is set"}},
 		"headers, line break":       {"server: {cors: {allowed_headers: [\"x\\r\\ny: z\"]}}", nil, []string{"server.cors.allowed_headers"}},
 		"policy, line break":        {"server: {headers: {content_security_policy: \"x\\r\\ny: z\"}}", nil, []string{"server.headers.content_security_policy"}},
+		"ACME in clear text":        {"server: {tls: {enabled: true, acme: {hosts: [api.example.com], cache_dir: /x, directory_url: http://ca.internal/dir}}}", nil, []string{"server.tls.acme.directory_url", "https"}},
 		"ACME, CA of nothing":       {"server: {tls: {enabled: true, acme: {hosts: [api.example.com], cache_dir: /x, ca_file: /y}}}", nil, []string{"server.tls.acme.ca_file", "directory_url"}},
 		"TLS without certificate":   {"server: {tls: {enabled: true}}", nil, []string{"server.tls.cert_file", "server.tls.key_file", "is missing"}},
 		"cost behind a pooler":      {"{rest: {max_cost: 1000}, database: {pooler: transaction}}", nil, []string{"rest.max_cost (", "database.pooler is transaction"}},
