@@ -21,7 +21,7 @@ revoke all on function fluxbase.installed() from public;
 grant execute on function fluxbase.installed() to fluxbase_server;
 comment on function fluxbase.installed() is 'Schema version and package checksums, which the server compares with its own at start.';
 
--- The same for all servers of a database and after a failover; another one for every other database, a restored copy included.
+-- The same for all servers of a database and after a failover, hence in a copy of the cluster's files, too; another one in a restored dump.
 create or replace function fluxbase.installation_id()
 returns text language plpgsql stable security definer set search_path = pg_catalog, pg_temp
 as $$
