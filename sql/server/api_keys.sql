@@ -64,7 +64,7 @@ create or replace function fluxbase.key_create(
 returns jsonb language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
 as $$
 declare
-  v_status text := case when p_org_id is null then fluxbase.key_decide(p_org_id => null)
+  v_status text := case when p_org_id is null then case when fluxbase.lock_own_user() then 'ok' else 'session_not_found' end
                         else fluxbase.org_begin_change(p_org_id => p_org_id, p_permission => 'org.keys.manage') end;
   v_key auth.api_keys;
 begin
@@ -93,7 +93,9 @@ create or replace function fluxbase.key_rotate(p_id uuid, p_new_id uuid, p_prefi
 returns jsonb language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
 as $$
 begin
-  if fluxbase.lacks_second_factor() then
+  if not fluxbase.lock_own_user() then
+    return jsonb_build_object('status', 'session_not_found');
+  elsif fluxbase.lacks_second_factor() then
     return jsonb_build_object('status', 'insufficient_aal');
   elsif not fluxbase.my_key(p_id => p_id) or not fluxbase.put_rotated_key(p_id => p_id, p_new_id => p_new_id, p_prefix => p_prefix,
        p_key_hash => p_key_hash, p_overlap => make_interval(secs => p_overlap_seconds)) then

@@ -236,7 +236,9 @@ begin
     return jsonb_build_object('status', 'insufficient_aal');
   else
     v_user_id := auth.current_user_id();
-    perform from auth.users u where u.id = v_user_id for no key update;
+    if not fluxbase.lock_own_user() then
+      return jsonb_build_object('status', 'session_not_found');
+    end if;
     v_result := jsonb_build_object('status', fluxbase.add_identity(p_user_id => v_user_id, p_provider => p_provider,
       p_provider_id => p_provider_id, p_data => p_data, p_how => 'user'));
   end if;

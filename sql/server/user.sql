@@ -110,10 +110,10 @@ begin
     v_slowed := not fluxbase.count_attempt(p_scope => 'code', p_subject => fluxbase.account_subject(p_email => coalesce(v_user.email, v_user.id::text)),
       p_threshold => auth.setting(p_key => 'mail_code_failures_before_delay')::integer);
   end if;
-  select u.* into v_user from auth.users u where u.id = auth.current_user_id() for no key update;
-  if not found then
-    return jsonb_build_object('status', 'user_not_found');
+  if not fluxbase.lock_own_user() then
+    return jsonb_build_object('status', 'session_not_found');
   end if;
+  select u.* into v_user from auth.users u where u.id = auth.current_user_id();
   -- Whoever has a second factor shows it first: a session that was stolen at aal1 cannot take the account over.
   if (p_encrypted_password is not null or v_new_email)
      and exists (select from auth.mfa_factors f where f.user_id = v_user.id and f.status = 'verified')
