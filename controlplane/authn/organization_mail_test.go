@@ -140,6 +140,25 @@ func TestInvitationsWithoutMail(t *testing.T) {
 	}
 }
 
+// Anonymous users come in any number, and each would have mails of its own to send.
+func TestAnonymousUsersMailNoInvitations(t *testing.T) {
+	t.Parallel()
+	p, m := mailedPeople(t)
+	m.Exec(t, `select auth.set_setting('anonymous_users_enabled', 'true')`)
+	a := m.ask(t, "signup", map[string]any{})
+	expect(t, a, 200, "")
+	p.tokens["nobody"] = a.Tokens()
+	path, _ := p.found(t, "nobody", "acme")
+	made := p.as(t, "nobody", "POST", path+"/invitations", map[string]string{"email": carl})
+	expect(t, made, 201, "")
+	if !strings.Contains(string(made.Body), `"mailed":false`) || made.Text("token") == "" {
+		t.Errorf("%s", made.Body)
+	}
+	if got := m.Value(t, `select count(*) from auth.mail_outbox`); got != "0" {
+		t.Errorf("%s mails", got)
+	}
+}
+
 // Strangers are not mailed in great numbers: not by one user through many organizations, not by many users of one, and no
 // address by many of both. What is refused is not made either.
 func TestInvitationMailsAreLimited(t *testing.T) {

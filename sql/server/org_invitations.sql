@@ -7,7 +7,9 @@ as $$
 declare
   v_status text := fluxbase.org_begin_change(p_org_id => p_org_id, p_permission => 'org.members.manage');
   v_role text := coalesce(p_role, 'member');
-  v_mail boolean := p_mail and fluxbase.is_email(p_email => p_email);
+  -- Who is nobody writes to nobody: anonymous users come in any number.
+  v_mail boolean := p_mail and fluxbase.is_email(p_email => p_email)
+    and exists (select from auth.users u where u.id = auth.current_user_id() and not u.is_anonymous);
   v_wait integer;
 begin
   if v_status = 'ok' and not fluxbase.may_give_role(p_org_id => p_org_id, p_user_id => auth.current_user_id(), p_role => v_role) then
