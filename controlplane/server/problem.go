@@ -125,7 +125,7 @@ func details(err error) []slog.Attr {
 	var pg *pgconn.PgError
 	if errors.As(err, &pg) {
 		attrs = append(attrs, slog.String("sqlstate", pg.Code), slog.String("where", functions(pg.Where)))
-		if impersonal(pg.Code) {
+		if impersonal(pg) {
 			attrs = append(attrs, slog.String("detail", pg.Detail), slog.String("hint", pg.Hint))
 		}
 	}
@@ -144,11 +144,17 @@ func functions(where string) string {
 	return strings.Join(kept, "\n")
 }
 
-// impersonal tells whether the details of an error hold no values of rows: those of our own errors, of rights and names,
-// and of PostgreSQL's own troubles. A violated constraint tells the whole row, and what an application raises, anything.
-func impersonal(sqlstate string) bool {
-	for _, class := range [...]string{"ZF", "42", "53", "55", "57", "58", "XX"} {
-		if strings.HasPrefix(sqlstate, class) {
+// impersonal tells whether the details of an error hold no values of rows: those of our own errors, and PostgreSQL's of rights and
+// names and of its own troubles. A violated constraint tells the whole row, and what an application raises, anything.
+func impersonal(err *pgconn.PgError) bool {
+	if strings.HasPrefix(err.Code, "ZF") {
+		return true
+	}
+	if err.Routine == "exec_stmt_raise" { // RAISE of PL/pgSQL, under a code of its choice
+		return false
+	}
+	for _, class := range [...]string{"42", "53", "55", "57", "58", "XX"} {
+		if strings.HasPrefix(err.Code, class) {
 			return true
 		}
 	}

@@ -241,11 +241,12 @@ func TestDatabaseErrorsStayInside(t *testing.T) {
 	if strings.Contains(s.Log.String(), "c4n4ry detail") {
 		t.Error("the log has a detail of the application, which may be a row")
 	}
-	// The context of an error quotes statements and documents, a hint says what the application likes.
+	// The context of an error quotes statements and documents, hint and detail say what the application likes.
 	for _, body := range []string{
 		`execute format('select 1 / length(substr(%L, 100))', 'c4n4ry value')`,
 		`perform ('{"password": "c4n4ry value" x}')::json`,
 		`raise exception using message = 'no', hint = 'c4n4ry value'`,
+		`raise exception using errcode = '42703', message = 'no', detail = 'c4n4ry value'`,
 	} {
 		s.Exec(t, `create or replace function fluxbase.user() returns jsonb language plpgsql as $$ begin `+body+`; return null; end $$`)
 		if a := s.Do(t, "GET", "/auth/v1/user", nil, k.Bearer()); a.Status != 500 {
