@@ -1,6 +1,7 @@
 package rest
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/wayli-app/fluxbase/controlplane/rest/catalog"
@@ -96,6 +97,23 @@ func TestKeysOfViews(t *testing.T) {
 		grant select, insert, update, delete on hidden.roles, public.roles, public.keyless to authenticated`)
 	if err := f.Cache.Reload(t.Context()); err != nil {
 		t.Fatal(err)
+	}
+	// What a condition of the view hides, an INSERT that meets it may change; what a policy hides, it may not.
+	f.exec(t, `
+		create table hidden.diaries (id integer primary key, owner text, body text);
+		insert into hidden.diaries values (1, 'me', 'mine'), (2, 'other', 'not mine');
+		alter table hidden.diaries enable row level security;
+		create policy mine on hidden.diaries to authenticated using (owner = 'me');
+		create view public.diaries with (security_invoker = true) as select * from hidden.diaries;
+		grant select, insert, update on hidden.diaries, public.diaries to authenticated`)
+	if err := f.Cache.Reload(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for method, path := range map[string]string{"PUT": "/diaries?id=eq.2", "POST": "/diaries"} {
+		w := f.do(t, method, path, `{"id":2,"owner":"me"}`, "Prefer: resolution=merge-duplicates, return=representation")
+		if w.Code != 403 || code(t, w) != "42501" || strings.Contains(w.Body.String(), "not mine") {
+			t.Errorf("%s of a hidden row: %d %s", method, w.Code, w.Body)
+		}
 	}
 	merge := []string{"Prefer: resolution=merge-duplicates"}
 	for _, c := range []exchange{
