@@ -50,7 +50,7 @@ begin
        or a.scope = 'mail' and split_part(a.subject, ':', 2) = v_subject
        or a.scope = 'pair' and starts_with(a.subject, v_subject || '@')
        or a.scope = 'mfa' and a.subject = (select u.id::text from auth.users u where u.email_normalized = lower(p_email))
-    order by array_position(array['mail', 'pair', 'account', 'code', 'mfa'], a.scope), a.subject for update
+    order by array_position(array['mail', 'code', 'pair', 'account', 'mfa'], a.scope), a.subject for update
   )
   delete from auth.login_attempts a using counters c where a.scope = c.scope and a.subject = c.subject;
   get diagnostics v_count = row_count;

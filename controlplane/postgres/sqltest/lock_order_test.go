@@ -49,6 +49,7 @@ func TestOneOrderOfLocks(t *testing.T) {
 	const begin = `fluxbase.login_begin('ann@example.com')`
 	finish := `fluxbase.login_finish('ann@example.com', '` + user.String() + `', '` +
 		one[string](t, super, `select encrypted_password from auth.users`) + `', true, null, '%s', sha256('%[1]s'), gen_random_uuid(), null)`
+	both := `fluxbase.user_update(null, '$2a$10$' || repeat('x', 53), null, (select encrypted_password from auth.users), true, sha256('other'), null, null, null)`
 	type call struct{ session, text, want string }
 	for _, c := range []struct {
 		name, held    string
@@ -62,14 +63,16 @@ func TestOneOrderOfLocks(t *testing.T) {
 			call{"", begin, "ok"}, call{"", finish, "ok"}},
 		{"an administrator unlocks, and a login begins", `select from auth.login_attempts where scope = 'pair' for update`,
 			call{"", begin, "ok"}, call{"", `(select jsonb_build_object('status', auth.unlock_user('ann@example.com')))`, ""}},
+		{"a change of the password with all that proves it, and an administrator unlocks", `select from auth.users for no key update`,
+			call{session.String(), both, "reauthentication_not_valid"}, call{"", `(select jsonb_build_object('status', auth.unlock_user('ann@example.com')))`, ""}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			exec(t, super, `delete from auth.login_attempts`)
 			exec(t, super, `delete from auth.one_time_tokens`)
 			exec(t, super, `insert into auth.one_time_tokens (purpose, user_id, email, token_hash, code_hash, expires_at)
 				values ('magiclink', $1, 'ann@example.com', sha256('link'), sha256('000000'), now() + interval '1 hour')`, user)
-			if !strings.Contains(c.held, "users") {
-				exec(t, super, `insert into auth.login_attempts (scope, subject, failures) values ('account', $1, 1), ('pair', $1 || '@203.0.113.1', 1), ('address', '203.0.113.1', 1)`, subject)
+			if !strings.Contains(c.held, "users") || c.first.text == both {
+				exec(t, super, `insert into auth.login_attempts (scope, subject, failures) values ('account', $1, 1), ('code', $1, 1), ('pair', $1 || '@203.0.113.1', 1), ('address', '203.0.113.1', 1)`, subject)
 			}
 			holder := db.Conn(t, "superuser")
 			exec(t, holder, `begin`)
