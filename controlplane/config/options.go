@@ -174,7 +174,7 @@ func restOptions() []option {
 		entry("rest.plan_enabled", boolean(), func(c *Config) *bool { return &c.REST.PlanEnabled }, "false",
 			"Whether clients may ask for plans of statements. They tell of rows that the caller may not see: not for production."),
 		entry("rest.statement_timeout", durationOrNone(time.Millisecond, 24*time.Hour), func(c *Config) *time.Duration { return &c.REST.StatementTimeout }, "0",
-			"Longest statement of a data request, where its role has no `statement_timeout` of its own (`alter role ... set`). 0 is the default of the database login."),
+			"Longest statement of a data request; a role's own `statement_timeout` (`alter role ... set`) may be shorter. 0 is that of the role, else of the database login."),
 	}
 }
 

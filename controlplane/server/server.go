@@ -339,21 +339,25 @@ type limitedGateway struct {
 	timeout time.Duration
 }
 
+// limit is a role's own limit, unless the configured one is shorter: a role may change its own settings. 0 is none of either.
+func (g limitedGateway) limit(own time.Duration) time.Duration {
+	if own == 0 || g.timeout != 0 && g.timeout < own {
+		return g.timeout
+	}
+	return own
+}
+
 // Query is that of the gateway, with the time limit added.
 func (g limitedGateway) Query(ctx context.Context, caller gateway.Caller, st gateway.Statement, o gateway.QueryOptions,
 	fn func(row [][]byte) error) error {
-	if o.StatementTimeout == 0 {
-		o.StatementTimeout = g.timeout
-	}
+	o.StatementTimeout = g.limit(o.StatementTimeout)
 	return g.Gateway.Query(ctx, caller, st, o, fn)
 }
 
 // Transaction is that of the gateway, with the time limit added.
 func (g limitedGateway) Transaction(ctx context.Context, caller gateway.Caller, o gateway.TransactionOptions,
 	fn func(*gateway.Transaction) error) error {
-	if o.StatementTimeout == 0 {
-		o.StatementTimeout = g.timeout
-	}
+	o.StatementTimeout = g.limit(o.StatementTimeout)
 	return g.Gateway.Transaction(ctx, caller, o, fn)
 }
 

@@ -456,14 +456,27 @@ func TestBusyIs503(t *testing.T) {
 	sleeper.Wait()
 }
 
+// The shorter of the configured limit and the role's own holds: a role may change its own settings.
 func TestStatementTimeout(t *testing.T) {
 	t.Parallel()
-	s := start(t, "FLUXBASE_REST_STATEMENT_TIMEOUT=200ms")
-	started := time.Now()
-	a := s.Do(t, "POST", "/rest/v1/rpc/nap", map[string]float64{"seconds": 20})
-	if a.Status < 500 || a.Code() != "57014" || time.Since(started) > 10*time.Second {
-		t.Errorf("%d %s after %v", a.Status, a.Body, time.Since(started))
+	const configured = "FLUXBASE_REST_STATEMENT_TIMEOUT="
+	s := start(t, configured+"200ms")
+	nap := func(s *servertest.Server) {
+		t.Helper()
+		started := time.Now()
+		a := s.Do(t, "POST", "/rest/v1/rpc/nap", map[string]float64{"seconds": 20})
+		if a.Status < 500 || a.Code() != "57014" || time.Since(started) > 10*time.Second {
+			t.Errorf("%d %s after %v", a.Status, a.Body, time.Since(started))
+		}
 	}
+	nap(s)
+	own := func(timeout string) {
+		s.Exec(t, `do $$ begin execute format('alter role anon in database %I set statement_timeout = %L', current_database(), '`+timeout+`'); end $$`)
+	}
+	own("20d")
+	nap(servertest.On(t, s.DB, configured+"200ms"))
+	own("200ms")
+	nap(servertest.On(t, s.DB, configured+"1h"))
 }
 
 func TestMaxCost(t *testing.T) {
