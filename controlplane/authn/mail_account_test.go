@@ -221,6 +221,19 @@ func TestNewPasswordsLeaveKeysAndIdentities(t *testing.T) {
 	}
 }
 
+// Where an address changes without a proof, whoever read its mail is told: it may be a thief's session that changes it.
+func TestOldAddressesAreToldOfChangesAtOnce(t *testing.T) {
+	t.Parallel()
+	m := startMailed(t)
+	autoconfirm(t, m.Server)
+	m.CreateUser(t, ann)
+	k := m.Login(t, ann)
+	expect(t, m.put(t, k, map[string]string{"email": bob}), 200, "")
+	if got := m.Value(t, `select string_agg(kind || ' ' || recipient, ', ') from auth.outbox`); got != "email_changed "+ann {
+		t.Errorf("mails: %s", got)
+	}
+}
+
 func TestAnonymousUsers(t *testing.T) {
 	t.Parallel()
 	m := startMailed(t)

@@ -36,7 +36,7 @@ end $$;
 revoke all on function fluxbase.begin_email_change(auth.users, text, text, uuid) from public;
 comment on function fluxbase.begin_email_change(auth.users, text, text, uuid) is 'Asks the new address, and the current one, whether the address shall change.';
 
--- What an administrator changes, its owner is told: an address that was confirmed, and of its own change the old one.
+-- What changes at once, by an administrator or a session, its owner is told: an address that was confirmed, and of its own change the old one.
 create or replace function fluxbase.mail_notices(p_before auth.users, p_after auth.users)
 returns void language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
 as $$
@@ -52,7 +52,7 @@ begin
   end if;
 end $$;
 revoke all on function fluxbase.mail_notices(auth.users, auth.users) from public;
-comment on function fluxbase.mail_notices(auth.users, auth.users) is 'Tells a user by mail that an administrator has changed the password, or the address.';
+comment on function fluxbase.mail_notices(auth.users, auth.users) is 'Tells a user by mail that the password has changed, or, at the old address, the address.';
 
 create or replace function auth.send_mail(p_kind text, p_user text, p_redirect_to text default null)
 returns uuid language plpgsql volatile security definer set search_path = pg_catalog, pg_temp

@@ -88,6 +88,7 @@ returns jsonb language plpgsql volatile security definer set search_path = pg_ca
 as $$
 declare
   v_user auth.users;
+  v_before auth.users;
   v_ended integer := 0;
   v_status text;
   v_wait integer;
@@ -114,6 +115,7 @@ begin
     return jsonb_build_object('status', 'session_not_found');
   end if;
   select u.* into v_user from auth.users u where u.id = auth.current_user_id();
+  v_before := v_user;
   -- Whoever has a second factor shows it first: a session that was stolen at aal1 cannot take the account over.
   if (p_encrypted_password is not null or v_new_email)
      and exists (select from auth.mfa_factors f where f.user_id = v_user.id and f.status = 'verified')
@@ -172,10 +174,8 @@ begin
   if p_encrypted_password is not null then
     v_ended := auth.end_sessions(p_user_id => v_user.id, p_except_session_id => auth.session_id(), p_reason => 'password_changed');
     perform fluxbase.void_tokens(p_user_id => v_user.id, p_purposes => array['recovery', 'magiclink', 'reauthentication']);
-    perform fluxbase.put_mail(p_kind => 'password_changed', p_recipient => v_user.email, p_user_id => v_user.id,
-                              p_locale => fluxbase.mail_locale(p_data => v_user.raw_user_meta_data))
-    where v_user.email_confirmed_at is not null;
   end if;
+  perform fluxbase.mail_notices(p_before => v_before, p_after => v_user);
   perform audit.record(p_action => 'user.updated', p_subject_id => v_user.id, p_details => jsonb_build_object(
     'changed', array_remove(array[case when v_new_email and v_at_once then 'email' end,
                                   case when v_new_email and not v_at_once then 'email_change' end,
