@@ -73,7 +73,7 @@ describe('answers', () => {
 
   test('what there is', async () => {
     const options = await authorized('open_tasks', { method: 'OPTIONS' })
-    assert.equal(options.headers.get('allow'), 'OPTIONS,GET,HEAD,POST,PATCH,DELETE')
+    assert.equal(options.headers.get('allow'), 'OPTIONS,GET,HEAD,POST,PUT,PATCH,DELETE')
     const root = await (await authorized('')).json()
     assert.equal(root.swagger, '2.0')
     assert.ok(root.paths['/tasks'].get && !root.paths['/secrets'])
