@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"math"
 	"net/http"
 	"net/url"
 	"os"
@@ -268,10 +269,18 @@ func (b *bench) roundTrips(ctx context.Context) ([]row, error) {
 		if err := run(address, 1, time.Minute, http.StatusOK, limited(30)).check(what); err != nil {
 			return row{}, err
 		}
-		before := wires[login].trips.Load()
-		counted := run(address, 1, time.Minute, http.StatusOK, limited(requests))
-		trips := float64(wires[login].trips.Load()-before) / float64(counted.answers)
-		return row{"round trips on the wire: " + what, trips, 1, true, fmt.Sprintf("%d requests", counted.answers)}, counted.check(what)
+		// What the server asks for itself meanwhile, the catalog for example, would count too: of three runs the least counts.
+		least, detail := math.Inf(1), ""
+		for range 3 {
+			before := wires[login].trips.Load()
+			counted := run(address, 1, time.Minute, http.StatusOK, limited(requests))
+			if err := counted.check(what); err != nil {
+				return row{}, err
+			}
+			least = min(least, float64(wires[login].trips.Load()-before)/float64(counted.answers))
+			detail = fmt.Sprintf("%d requests", counted.answers)
+		}
+		return row{"round trips on the wire: " + what, least, 1, true, detail}, nil
 	}
 	read, err := count("data request", "api", func(c, n int, _ []byte) []byte { return get(b.notePath(n), b.token) })
 	if err != nil {
