@@ -54,7 +54,7 @@ func TestPsqlCommand(t *testing.T) {
 	do("installer", ":locks", 0, `^$`)
 	do("installer", ":limits", 0, `login\|ip:192.0.2.9\|3\|`)
 	do("installer", ":mine", 0, `^42\n$`)
-	do("installer", ":audit", 0, `\|login\|denied\|`)
+	do("fluxbase_auditor", ":audit", 0, `\|login\|denied\|`)
 	for _, macro := range []string{":users", ":sessions", ":denied", ":limits", ":audit"} {
 		do("fluxbase_server", macro, 3, `^$`)
 	}
