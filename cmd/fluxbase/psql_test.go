@@ -1,12 +1,14 @@
 package main
 
 import (
+	"context"
 	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
 
+	"github.com/wayli-app/fluxbase/controlplane/postgres"
 	"github.com/wayli-app/fluxbase/controlplane/postgres/pgtest"
 )
 
@@ -33,11 +35,24 @@ func TestPsqlCommand(t *testing.T) {
 		insert into ratelimit.counters select id, 'ip:192.0.2.9', now(), 3, 1 from ratelimit.rules where name = 'login'`); err != nil {
 		t.Fatal(err)
 	}
+	// The installing user reads the audit log on PostgreSQL 15 alone, where it inherits the rights of the owner.
+	const auditor = "psql_auditor"
+	if _, err := super.Exec(t.Context(), `create role `+auditor+` login password 'x' in role fluxbase_auditor`); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _, _ = super.Exec(context.Background(), `drop role `+auditor) })
 	do := func(role, input string, code int, want ...string) {
 		t.Helper()
 		cmd := newPsqlCommand()
 		cmd.SetIn(strings.NewReader(input))
-		out, got := outcome(t, cmd, "--database="+db.URL(role), "--", "-At", "-v", "ON_ERROR_STOP=1")
+		dsn := db.URL(role)
+		if role == auditor {
+			var err error
+			if dsn, err = postgres.WithUser(db.URL("superuser"), auditor, "x"); err != nil {
+				t.Fatal(err)
+			}
+		}
+		out, got := outcome(t, cmd, "--database="+dsn, "--", "-At", "-v", "ON_ERROR_STOP=1")
 		if got != code {
 			t.Errorf("%s: exit status %d, want %d", input, got, code)
 		}
@@ -54,7 +69,7 @@ func TestPsqlCommand(t *testing.T) {
 	do("installer", ":locks", 0, `^$`)
 	do("installer", ":limits", 0, `login\|ip:192.0.2.9\|3\|`)
 	do("installer", ":mine", 0, `^42\n$`)
-	do("fluxbase_auditor", ":audit", 0, `\|login\|denied\|`)
+	do(auditor, ":audit", 0, `\|login\|denied\|`)
 	for _, macro := range []string{":users", ":sessions", ":denied", ":limits", ":audit"} {
 		do("fluxbase_server", macro, 3, `^$`)
 	}
