@@ -207,7 +207,7 @@ var leftovers = []struct {
 	weaken string // text to take out of that
 }{
 	{"search_path", `select set_config('search_path', 'pg_temp, evil', false)`, `select current_setting('search_path')`, "", "check_request", "reset all;"},
-	{"statement_timeout", `select set_config('statement_timeout', '1', false)`, `select current_setting('statement_timeout')`, "", "check_request", "reset all;"},
+	{"statement_timeout", `select set_config('statement_timeout', '7777', false)`, `select current_setting('statement_timeout')`, "", "check_request", "reset all;"},
 	{"row_security", `select set_config('row_security', 'off', false)`, `select current_setting('row_security')`, "on", "check_request", "reset all;"},
 	{"a setting that a policy may read", `select set_config('app.tenant', 'mallory', false)`, `select coalesce(current_setting('app.tenant', true), '')`, "", "check_request", "reset all;"},
 	{"an advisory lock", `select pg_advisory_lock(42)`, `select count(*) from pg_locks where locktype = 'advisory' and pid = pg_backend_pid()`, "0", "begin_request", "pg_advisory_unlock_all()"},
