@@ -229,3 +229,25 @@ func TestPagesOfUsers(t *testing.T) {
 		expect(t, s.Do(t, "GET", "/auth/v1/admin/users?"+query, nil, key), 400, "validation_failed")
 	}
 }
+
+// An administrator's change is one rule, whichever way it comes: an anonymous user with an address is anonymous no more.
+func TestAdministratorsChangeUsersAlike(t *testing.T) {
+	t.Parallel()
+	m := startMailed(t)
+	m.Exec(t, `select auth.set_setting('anonymous_users_enabled', 'true')`)
+	key := "apikey: " + m.Value(t, `auth.create_api_key(p_kind => 'service', p_name => 'test')`)
+	for how, change := range map[string]func(id, email string){
+		"http": func(id, email string) {
+			expect(t, m.Do(t, "PUT", "/auth/v1/admin/users/"+id, map[string]any{"email": email, "email_confirm": true}, key), 200, "")
+		},
+		"psql": func(id, email string) { m.Exec(t, `select auth.update_user($1, $2)`, id, email) },
+	} {
+		expect(t, m.ask(t, "signup", map[string]any{"data": map[string]any{}}), 200, "")
+		id := m.Value(t, `select id from auth.users where email is null`)
+		change(id, how+"@example.com")
+		if got := m.Value(t, `select concat_ws(' ', email, is_anonymous, email_confirmed_at is not null, email_proven_at is not null,
+			(select count(*) from auth.sessions s where s.user_id = u.id and s.revoked_at is null)) from auth.users u where id = $1`, id); got != how+"@example.com f t t 0" {
+			t.Errorf("%s: %s", how, got)
+		}
+	}
+}

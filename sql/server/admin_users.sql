@@ -154,56 +154,14 @@ returns jsonb language plpgsql volatile security definer set search_path = pg_ca
 as $$
 declare
   v_status text := fluxbase.admin_decide(p_entry => 'admin_user_update');
-  v_before auth.users;
-  v_after auth.users;
-  v_ended integer := 0;
 begin
+  if v_status = 'ok' then
+    v_status := fluxbase.change_user(p_user_id => p_user_id, p_email => p_email, p_confirm => nullif(p_email_confirm, false),
+      p_user_metadata => p_user_metadata, p_app_metadata => p_app_metadata, p_role => p_role,
+      p_encrypted_password => p_encrypted_password, p_ban_seconds => p_ban_seconds) ->> 'status';
+  end if;
   if v_status <> 'ok' then
     return jsonb_build_object('status', v_status);
-  elsif p_role is not null and not fluxbase.may_be_user_role(p_role => p_role) then
-    return jsonb_build_object('status', 'user_role_not_permitted');
-  end if;
-  select u.* into v_before from auth.users u where u.id = p_user_id for no key update;
-  if not found then
-    return jsonb_build_object('status', 'no_such_user');
-  end if;
-  begin
-    update auth.users u
-    set email = coalesce(p_email, u.email),
-        email_confirmed_at = case when p_email_confirm then coalesce(u.email_confirmed_at, now()) else u.email_confirmed_at end,
-        email_proven_at = case when p_email_confirm then now() else u.email_proven_at end,
-        encrypted_password = coalesce(p_encrypted_password, u.encrypted_password),
-        password_changed_at = case when p_encrypted_password is null then u.password_changed_at else now() end,
-        role = coalesce(p_role, u.role),
-        banned_until = case when p_ban_seconds is null then u.banned_until
-                            when p_ban_seconds > 0 then now() + make_interval(secs => p_ban_seconds) end,
-        raw_user_meta_data = (select coalesce(jsonb_object_agg(m.key, m.value), '{}')
-          from jsonb_each(u.raw_user_meta_data || coalesce(p_user_metadata, '{}')) m where m.value <> 'null'),
-        raw_app_meta_data = (select coalesce(jsonb_object_agg(m.key, m.value), '{}')
-          from jsonb_each(u.raw_app_meta_data || coalesce(p_app_metadata, '{}')) m where m.value <> 'null')
-    where u.id = p_user_id returning u.* into v_after;
-  exception
-    when unique_violation then return jsonb_build_object('status', 'email_exists');
-    when check_violation then return jsonb_build_object('status', 'validation_failed');
-  end;
-  if p_encrypted_password is not null or v_after.email_normalized is distinct from v_before.email_normalized then
-    perform fluxbase.void_tokens(p_user_id => p_user_id);
-  end if;
-  if p_encrypted_password is not null or v_after.email_normalized is distinct from v_before.email_normalized or v_after.role <> v_before.role then
-    v_ended := auth.end_sessions(p_user_id => p_user_id, p_reason => 'admin');
-  end if;
-  perform audit.record(p_action => 'user.updated', p_subject_id => p_user_id, p_details => jsonb_build_object(
-    'changed', array_remove(array[case when p_email is not null then 'email' end,
-                                  case when p_email_confirm then 'email_confirmed_at' end,
-                                  case when p_encrypted_password is not null then 'password' end,
-                                  case when p_role is not null then 'role' end,
-                                  case when p_user_metadata is not null then 'user_metadata' end,
-                                  case when p_app_metadata is not null then 'app_metadata' end], null),
-    'role', p_role, 'sessions_ended', v_ended));
-  perform fluxbase.mail_notices(p_before => v_before, p_after => v_after);
-  if v_after.banned_until is distinct from v_before.banned_until then
-    perform audit.record(p_action => case when v_after.banned_until is null then 'user.unbanned' else 'user.banned' end,
-      p_subject_id => p_user_id, p_details => jsonb_build_object('until', v_after.banned_until));
   end if;
   return jsonb_build_object('status', 'ok', 'result', fluxbase.admin_user_json(p_user_id => p_user_id));
 end $$;

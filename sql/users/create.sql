@@ -88,10 +88,12 @@ comment on function auth.set_password(text, text, boolean) is
 
 -- What is null stays.  An administrator vouches for a new address as for that of a new user.  Tokens say the old address and role,
 -- so the sessions end.
-create or replace function auth.update_user(
-  p_user text, p_email text default null, p_user_metadata jsonb default null, p_app_metadata jsonb default null,
-  p_role text default null, p_confirmed boolean default true)
-returns void language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
+-- What an administrator may change of a user, over HTTP as in psql: what is null stays, metadata is merged and null removes a key.
+-- p_confirm: the administrator vouches for the address, or (false) a new one is still to be proven.
+create or replace function fluxbase.change_user(
+  p_user_id uuid, p_email text, p_confirm boolean, p_user_metadata jsonb, p_app_metadata jsonb, p_role text,
+  p_encrypted_password text default null, p_ban_seconds bigint default null)
+returns jsonb language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
 as $$
 declare
   v_before auth.users;
@@ -101,45 +103,87 @@ declare
   v_constraint text;
 begin
   if p_role is not null and not fluxbase.may_be_user_role(p_role => p_role) then
-    raise exception using errcode = '22023', message = format('role %s may not run requests', quote_literal(p_role)),
-      hint = 'list it in the setting request_roles first';
+    return jsonb_build_object('status', 'user_role_not_permitted');
   end if;
-  select u.* into v_before from auth.users u where u.id = auth.user_id_of(p_user => p_user) for no key update;
+  select u.* into v_before from auth.users u where u.id = p_user_id for no key update;
+  if not found then
+    return jsonb_build_object('status', 'no_such_user');
+  end if;
   v_new_email := p_email is not null and lower(p_email) is distinct from v_before.email_normalized;
   begin
     update auth.users u
     set email = coalesce(p_email, u.email),
-        email_confirmed_at = case when not v_new_email then u.email_confirmed_at when p_confirmed then now() end,
-        email_proven_at = case when not v_new_email then u.email_proven_at when p_confirmed then now() end,
+        email_confirmed_at = case when p_confirm then coalesce(u.email_confirmed_at, now())
+                                  when p_confirm is null or not v_new_email then u.email_confirmed_at end,
+        email_proven_at = case when p_confirm then now() when p_confirm is null or not v_new_email then u.email_proven_at end,
         is_anonymous = u.is_anonymous and not v_new_email,
+        encrypted_password = coalesce(p_encrypted_password, u.encrypted_password),
+        password_changed_at = case when p_encrypted_password is null then u.password_changed_at else now() end,
         role = coalesce(p_role, u.role),
+        banned_until = case when p_ban_seconds is null then u.banned_until
+                            when p_ban_seconds > 0 then now() + make_interval(secs => p_ban_seconds) end,
         raw_user_meta_data = (select coalesce(jsonb_object_agg(m.key, m.value), '{}')
           from jsonb_each(u.raw_user_meta_data || coalesce(p_user_metadata, '{}')) m where m.value <> 'null'),
         raw_app_meta_data = (select coalesce(jsonb_object_agg(m.key, m.value), '{}')
           from jsonb_each(u.raw_app_meta_data || coalesce(p_app_metadata, '{}')) m where m.value <> 'null')
-    where u.id = v_before.id returning u.* into v_after;
+    where u.id = p_user_id returning u.* into v_after;
   exception
-    when unique_violation then
-      raise exception using errcode = '23505', message = format('user %L exists already', p_email);
+    when unique_violation then return jsonb_build_object('status', 'email_exists');
     when check_violation or invalid_parameter_value then
       get stacked diagnostics v_constraint = constraint_name;
-      raise exception using errcode = '22023', constraint = v_constraint, message = case v_constraint
-        when 'users_email_ck' then format('%L is no e-mail address', p_email)
-        when 'users_role_ck' then format('%L is no role of a user', p_role) else 'metadata must be a JSON object' end;
+      return jsonb_build_object('status', 'validation_failed', 'constraint', v_constraint);
   end;
-  if v_new_email then
-    perform fluxbase.void_tokens(p_user_id => v_after.id);
+  if p_encrypted_password is not null or v_new_email then
+    perform fluxbase.void_tokens(p_user_id => p_user_id);
   end if;
-  if v_new_email or v_after.role <> v_before.role then
-    v_ended := auth.end_sessions(p_user_id => v_after.id, p_reason => 'admin');
+  if p_encrypted_password is not null or v_new_email or v_after.role <> v_before.role then
+    v_ended := auth.end_sessions(p_user_id => p_user_id, p_reason => 'admin');
   end if;
-  perform fluxbase.mail_notices(p_before => v_before, p_after => v_after);
-  perform audit.record(p_action => 'user.updated', p_subject_id => v_after.id, p_details => jsonb_build_object(
+  perform audit.record(p_action => 'user.updated', p_subject_id => p_user_id, p_details => jsonb_build_object(
     'changed', array_remove(array[case when p_email is not null then 'email' end,
+                                  case when p_confirm then 'email_confirmed_at' end,
+                                  case when p_encrypted_password is not null then 'password' end,
                                   case when p_role is not null then 'role' end,
                                   case when p_user_metadata is not null then 'user_metadata' end,
                                   case when p_app_metadata is not null then 'app_metadata' end], null),
     'role', p_role, 'sessions_ended', v_ended));
+  perform fluxbase.mail_notices(p_before => v_before, p_after => v_after);
+  if v_after.banned_until is distinct from v_before.banned_until then
+    perform audit.record(p_action => case when v_after.banned_until is null then 'user.unbanned' else 'user.banned' end,
+      p_subject_id => p_user_id, p_details => jsonb_build_object('until', v_after.banned_until));
+  end if;
+  return jsonb_build_object('status', 'ok');
+end $$;
+revoke all on function fluxbase.change_user(uuid, text, boolean, jsonb, jsonb, text, text, bigint) from public;
+comment on function fluxbase.change_user(uuid, text, boolean, jsonb, jsonb, text, text, bigint) is
+  'Changes what is not null of a user, for an administrator; also no_such_user, email_exists, user_role_not_permitted, validation_failed with the constraint.';
+
+create or replace function auth.update_user(
+  p_user text, p_email text default null, p_user_metadata jsonb default null, p_app_metadata jsonb default null,
+  p_role text default null, p_confirmed boolean default true)
+returns void language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_user auth.users;
+  v_result jsonb;
+begin
+  select u.* into v_user from auth.users u where u.id = auth.user_id_of(p_user => p_user) for no key update;
+  v_result := fluxbase.change_user(p_user_id => v_user.id, p_email => p_email,
+    p_confirm => case when lower(p_email) <> coalesce(v_user.email_normalized, '') then p_confirmed end,
+    p_user_metadata => p_user_metadata, p_app_metadata => p_app_metadata, p_role => p_role);
+  case v_result ->> 'status'
+    when 'ok' then
+      return;
+    when 'user_role_not_permitted' then
+      raise exception using errcode = '22023', message = format('role %s may not run requests', quote_literal(p_role)),
+        hint = 'list it in the setting request_roles first';
+    when 'email_exists' then
+      raise exception using errcode = '23505', message = format('user %L exists already', p_email);
+    else
+      raise exception using errcode = '22023', constraint = coalesce(v_result ->> 'constraint', ''), message = case v_result ->> 'constraint'
+        when 'users_email_ck' then format('%L is no e-mail address', p_email)
+        when 'users_role_ck' then format('%L is no role of a user', p_role) else 'metadata must be a JSON object' end;
+  end case;
 end $$;
 revoke all on function auth.update_user(text, text, jsonb, jsonb, text, boolean) from public;
 grant execute on function auth.update_user(text, text, jsonb, jsonb, text, boolean) to fluxbase_admin;
