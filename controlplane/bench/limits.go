@@ -7,11 +7,6 @@ import (
 	"net/url"
 	"os"
 	"os/exec"
-	"path/filepath"
-	"strconv"
-	"strings"
-	"syscall"
-	"time"
 
 	"github.com/jackc/pgx/v5"
 )
@@ -29,13 +24,26 @@ func (b *bench) limits(ctx context.Context) ([]row, error) {
 		ratelimit.set_rule('bench: one', 'client', 1, '15 days', '/api/v1/rest/tasks')`); err != nil {
 		return nil, err
 	}
-	for _, s := range []struct{ address, enabled string }{{free, "false"}, {limited, "true"}} {
-		stop, err := b.serve(ctx, s.address, "FLUXBASE_RATE_LIMITING_ENABLED="+s.enabled)
-		if err != nil {
-			return nil, err
+	var stops []func()
+	defer func() {
+		for _, stop := range stops {
+			stop()
 		}
-		defer stop()
+	}()
+	together, err := b.apart(func() error {
+		for _, s := range []struct{ address, enabled string }{{free, "false"}, {limited, "true"}} {
+			stop, err := b.serve(ctx, s.address, "FLUXBASE_RATE_LIMITING_ENABLED="+s.enabled)
+			if err != nil {
+				return err
+			}
+			stops = append(stops, stop)
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
 	}
+	defer together()
 	read := func(c, n int, _ []byte) []byte { return get(b.notePath(c*31+n), b.token) }
 	refused := func(_, _ int, _ []byte) []byte { return get("/api/v1/rest/tasks", b.token) }
 	for range 2 { // the one that passes, and the one that makes the refusal known
@@ -46,23 +54,31 @@ func (b *bench) limits(ctx context.Context) ([]row, error) {
 			return refused(0, 0, nil)
 		})
 	}
+	answers := func(what, address string, status int, next source) (turn, error) {
+		t := b.turn(address, connections, status, next)
+		return t, t.check(what)
+	}
 	var cost, blocked, faster []float64
 	var detail, cheaper, rates string
-	for range b.rounds {
-		without, plain, _ := b.busy(free, connections, http.StatusOK, read)
-		with, counted, asking := b.busy(limited, connections, http.StatusOK, read)
-		turned, cheap, again := b.busy(limited, connections, http.StatusTooManyRequests, refused)
-		for what, l := range map[string]load{"read": without, "read under a limit": with, "refused": turned} {
-			if err := l.check(what); err != nil {
-				return nil, err
-			}
+	for range b.rounds * turns {
+		without, err := answers("read", free, http.StatusOK, read)
+		if err != nil {
+			return nil, err
 		}
-		cost = append(cost, counted/plain-1)
-		blocked = append(blocked, counted/cheap)
-		detail = fmt.Sprintf("last round: %.0f us, %.0f/s; without %.0f us, %.0f/s", counted, with.rate, plain, without.rate)
-		cheaper = fmt.Sprintf("last round: %.0f us; with the load generator %.1f", cheap, (counted+asking)/(cheap+again))
+		with, err := answers("read under a limit", limited, http.StatusOK, read)
+		if err != nil {
+			return nil, err
+		}
+		turned, err := answers("refused", limited, http.StatusTooManyRequests, refused)
+		if err != nil {
+			return nil, err
+		}
+		cost = append(cost, with.server/without.server-1)
+		blocked = append(blocked, with.server/turned.server)
 		faster = append(faster, turned.rate/with.rate)
-		rates = fmt.Sprintf("last round: %.0f/s of %.0f/s", turned.rate, with.rate)
+		detail = fmt.Sprintf("last turn: %.0f us, %.0f/s; without %.0f us, %.0f/s", with.server, with.rate, without.server, without.rate)
+		cheaper = fmt.Sprintf("last turn: %.0f us; with the load generator %.1f", turned.server, (with.server+with.own)/(turned.server+turned.own))
+		rates = fmt.Sprintf("last turn: %.0f/s of %.0f/s", turned.rate, with.rate)
 	}
 	return []row{
 		{"cost of a limit for all clients on the secured read, CPU", median(cost), 0.05, true, detail},
@@ -71,58 +87,21 @@ func (b *bench) limits(ctx context.Context) ([]row, error) {
 	}, nil
 }
 
-// busy is run, and the microseconds of CPU for one answer: those that all servers and PostgreSQL took, and those of the load
-// generator, which takes them on the same machine and says nothing about the others.
-func (b *bench) busy(address string, connections, status int, next source) (l load, perAnswer, perQuestion float64) {
+// turns are short, and many in a round: a few hundredths are to be told apart, and a machine changes its pace all the time.
+const turns = 6
+
+// A turn is one run with the microseconds of CPU for one answer: those that all servers and PostgreSQL took, and those of the
+// load generator, which say nothing about the others.
+type turn struct {
+	load
+	server, own float64
+}
+
+func (b *bench) turn(address string, connections, status int, next source) turn {
 	before, own := b.cpu(), ownCPU()
-	l = run(address, connections, b.duration, status, next)
+	l := run(address, connections, b.duration/3, status, next)
 	answers := float64(max(l.answers, 1))
-	return l, float64((b.cpu() - before).Microseconds()) / answers, float64((ownCPU() - own).Microseconds()) / answers
-}
-
-// ownCPU is what this process has used.
-func ownCPU() time.Duration {
-	var u syscall.Rusage
-	_ = syscall.Getrusage(syscall.RUSAGE_SELF, &u)
-	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
-}
-
-// cpu is what the processes that we started have used, their children included.
-func (b *bench) cpu() time.Duration {
-	const tick = time.Second / 100 // USER_HZ
-	ours := map[string]bool{}
-	for _, cmd := range b.procs {
-		ours[strconv.Itoa(cmd.Process.Pid)] = true
-	}
-	stats, _ := filepath.Glob("/proc/[0-9]*/stat")
-	parents, used := map[string]string{}, map[string]time.Duration{}
-	for _, path := range stats {
-		text, err := os.ReadFile(path)
-		if err != nil {
-			continue // it has ended
-		}
-		_, rest, _ := strings.Cut(string(text), ") ") // after the name, which may hold anything
-		fields := strings.Fields(rest)
-		if len(fields) < 15 {
-			continue
-		}
-		pid := filepath.Base(filepath.Dir(path))
-		parents[pid] = fields[1]
-		for _, field := range fields[11:15] { // utime, stime, cutime, cstime
-			n, _ := strconv.ParseInt(field, 10, 64)
-			used[pid] += time.Duration(n) * tick
-		}
-	}
-	var sum time.Duration
-	for pid, took := range used {
-		for up := pid; up != "" && up != "0"; up = parents[up] {
-			if ours[up] {
-				sum += took
-				break
-			}
-		}
-	}
-	return sum
+	return turn{l, float64((b.cpu() - before).Microseconds()) / answers, float64((ownCPU() - own).Microseconds()) / answers}
 }
 
 // serve starts one more server on the database of the first.
