@@ -32,8 +32,9 @@ const (
 	sqlRateRefused = `select fluxbase.rate_refused(p_rule_id => $1, p_subject => $2)`
 )
 
-// Decision is what the limits say of a request. The numbers are those of the rule that is nearest to its limit; Limit 0
-// is none.
+// Decision is what the limits say of a request. The numbers are those of the rule that refuses or, of the client's own, of the
+// one that is nearest to its limit; Limit 0 is none. What all clients together have left tells each how busy the others are,
+// and is told to nobody.
 type Decision struct {
 	Refused   bool
 	Rule      string // that refuses
@@ -76,6 +77,7 @@ type rateRule struct {
 	Durable       bool   `json:"durable"`
 
 	segments []string
+	fixed    string // what paths begin with that match
 }
 
 type lotKey struct {
@@ -127,6 +129,7 @@ func (l *Limiter) Reload(ctx context.Context) error {
 	}
 	for i := range rules {
 		rules[i].segments = strings.Split(rules[i].Path, "/")
+		rules[i].fixed, _, _ = strings.Cut(rules[i].Path, "/*")
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -151,9 +154,10 @@ func (l *Limiter) Check(ctx context.Context, method, path string, who gateway.Ca
 	}
 	now := l.clock()
 	var (
-		d   Decision
-		ask []Asking
-		met []meeting
+		d      Decision
+		ask    []Asking
+		atHand [4]meeting
+		met    = atHand[:0]
 	)
 	for i := range *rules {
 		r := &(*rules)[i]
@@ -267,7 +271,7 @@ func (l *Limiter) fromMemory(now time.Time, met []meeting, d *Decision, ask *[]A
 		default:
 			k.left--
 			l.lots[m.key] = k
-			d.nearest(m.rule.Limit, k.left+k.remaining, k.until.Sub(now))
+			d.nearest(m.rule, k.left+k.remaining, k.until.Sub(now))
 		}
 	}
 	return Decision{}, false, nil
@@ -319,7 +323,7 @@ func (l *Limiter) settle(now time.Time, met []meeting, taken []Taking, d Decisio
 			l.lots[key] = k
 		}
 		if t.Granted > 0 {
-			d.nearest(rule.Limit, t.Granted-1+t.Remaining, reset)
+			d.nearest(rule, t.Granted-1+t.Remaining, reset)
 			continue
 		}
 		if rule.enforced() {
@@ -343,24 +347,23 @@ func (l *Limiter) shrink(now time.Time) {
 	}
 }
 
-// nearest keeps the numbers of the rule under which the fewest requests are left.
-func (d *Decision) nearest(limit, remaining int, reset time.Duration) {
-	if d.Limit == 0 || remaining < d.Remaining {
-		d.Limit, d.Remaining, d.Reset = limit, remaining, reset
+// nearest keeps the numbers of the rule under which the client has the fewest requests left.
+func (d *Decision) nearest(r *rateRule, remaining int, reset time.Duration) {
+	if r.Scope != "global" && (d.Limit == 0 || remaining < d.Remaining) {
+		d.Limit, d.Remaining, d.Reset = r.Limit, remaining, reset
 	}
 }
 
 func (r *rateRule) enforced() bool { return r.Mode == "enforce" }
 
-// maxLot is how many requests a server takes at once.
-const maxLot = 100
-
-// want is how many to take: of a durable rule one, else a small part of the limit.
+// want is how many requests a server takes at once: of a durable rule one, else a twentieth of the limit up to 100, and of
+// limits above 10,000 a hundredth up to 1,000. A lot costs PostgreSQL as much as a few reads, and what of it is not given out is
+// lost.
 func (r *rateRule) want() int {
 	if r.Durable {
 		return 1
 	}
-	return min(max(r.Limit/20, 1), maxLot)
+	return max(min(r.Limit/20, 100), min(r.Limit/100, 1000), 1)
 }
 
 // about tells whether the rule is about a method. HEAD costs what GET does (RFC 9110 section 9.3.2).
@@ -372,6 +375,9 @@ func (r *rateRule) about(method string) bool {
 func (r *rateRule) matches(path string) bool {
 	if r.Path == "" {
 		return true
+	}
+	if !strings.HasPrefix(path, r.fixed) { // most rules are about another route
+		return false
 	}
 	rest, more := path, true
 	for i, segment := range r.segments {

@@ -163,6 +163,35 @@ func TestLots(t *testing.T) {
 	}
 }
 
+// A lot is worth its question, and a small part of the limit.
+func TestLotsGrowWithTheLimit(t *testing.T) {
+	t.Parallel()
+	for limit, lot := range map[int]int{3: 1, 60: 3, 1000: 50, 2000: 100, 10_000: 100, 20_000: 200, 100_000: 1000, 1_000_000_000: 1000} {
+		l, d, _ := newLimiter(t, fmt.Sprintf(`[{"id":1,"scope":"ip","limit":%d,"window_seconds":60,"mode":"enforce"}]`, limit), map[int]int{1: limit})
+		if passes(t, l, "/x", someone); d.hits["203.0.113.9"] != lot {
+			t.Errorf("of %d a server takes %d, want %d", limit, d.hits["203.0.113.9"], lot)
+		}
+	}
+}
+
+// How much all clients together have left is told to none of them, until it refuses one.
+func TestGlobalRulesTellNothing(t *testing.T) {
+	t.Parallel()
+	l, _, _ := newLimiter(t, `[{"id":1,"scope":"global","path":"/a","limit":2,"window_seconds":60,"mode":"enforce"},
+		{"id":2,"scope":"client","path":"/b","limit":40,"window_seconds":60,"mode":"enforce"},
+		{"id":3,"scope":"global","path":"/b","limit":20,"window_seconds":60,"mode":"enforce"}]`, map[int]int{1: 2, 2: 40, 3: 20})
+	for i, c := range []struct {
+		path             string
+		limit, remaining int
+		refused          bool
+	}{{"/a", 0, 0, false}, {"/a", 0, 0, false}, {"/a", 2, 0, true}, {"/b", 40, 39, false}, {"/b", 40, 38, false}} {
+		d, err := l.Check(t.Context(), "GET", c.path, someone)
+		if err != nil || d.Limit != c.limit || d.Remaining != c.remaining || d.Refused != c.refused {
+			t.Errorf("request %d: %+v %v", i+1, d, err)
+		}
+	}
+}
+
 func TestSubjects(t *testing.T) {
 	t.Parallel()
 	user, key := uuid.New(), uuid.New()

@@ -20,16 +20,19 @@ type Refusals struct {
 	some  atomic.Bool // there are any
 
 	mu    sync.RWMutex
-	known map[netip.Addr]map[sameRequest]refused
+	known map[target]map[credentials]refused
 	count int
 	bytes int // of the texts in known
 }
 
-// sameRequest is what decides how a request from an address is counted.
-type sameRequest struct {
-	method, path, rawPath, query string
-	authorization, apikey, key   string
-}
+// A target and credentials decide how a request is counted. The target is shorter and is looked for first.
+type (
+	target struct {
+		client                       netip.Addr
+		method, path, rawPath, query string
+	}
+	credentials struct{ authorization, apikey, key string }
+)
 
 type refused struct {
 	Decision
@@ -41,11 +44,12 @@ const (
 	maxRefusals    = 4096
 	maxTexts       = 4 << 20 // bytes of all that is kept: whoever is refused chooses how long it is
 	maxCredential  = 4 << 10 // bytes of a credential that is kept
+	maxTarget      = 4 << 10 // bytes of method, path and query that are kept
 )
 
 // NewRefusals makes an empty memory.
 func NewRefusals(clock func() time.Time) *Refusals {
-	return &Refusals{clock: clock, known: map[netip.Addr]map[sameRequest]refused{}}
+	return &Refusals{clock: clock, known: map[target]map[credentials]refused{}}
 }
 
 // Recall returns the refusal of an earlier request like this one, with the time that is left of it.
@@ -55,11 +59,11 @@ func (m *Refusals) Recall(r *http.Request, client netip.Addr) (d Decision, ok bo
 	}
 	m.mu.RLock()
 	defer m.mu.RUnlock()
-	list := m.known[client]
+	list := m.known[targetOf(r, client)]
 	if list == nil {
 		return Decision{}, false
 	}
-	same, ok := likeThis(r)
+	same, ok := credentialsOf(r)
 	if !ok {
 		return Decision{}, false
 	}
@@ -73,23 +77,24 @@ func (m *Refusals) Recall(r *http.Request, client netip.Addr) (d Decision, ok bo
 
 // Remember keeps a refusal.
 func (m *Refusals) Remember(r *http.Request, client netip.Addr, d Decision) {
-	same, ok := likeThis(r)
-	if !ok {
+	to := targetOf(r, client)
+	same, ok := credentialsOf(r)
+	if !ok || to.bytes() > maxTarget {
 		return
 	}
-	same = sameRequest{strings.Clone(same.method), strings.Clone(same.path), strings.Clone(same.rawPath), strings.Clone(same.query),
-		strings.Clone(same.authorization), strings.Clone(same.apikey), strings.Clone(same.key)}
+	to.clone()
+	same.clone()
 	now := m.clock()
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	size := same.bytes()
+	size := to.bytes() + same.bytes()
 	if m.count >= maxRefusals || m.bytes+size > maxTexts { // all are found out again
 		m.clear()
 	}
-	list := m.known[client]
+	list := m.known[to]
 	if list == nil {
-		list = map[sameRequest]refused{}
-		m.known[client] = list
+		list = map[credentials]refused{}
+		m.known[to] = list
 	}
 	if _, again := list[same]; !again {
 		m.count++
@@ -112,31 +117,48 @@ func (m *Refusals) clear() {
 	m.count, m.bytes = 0, 0
 }
 
-func (s *sameRequest) bytes() int {
-	return len(s.method) + len(s.path) + len(s.rawPath) + len(s.query) + len(s.authorization) + len(s.apikey) + len(s.key)
+func targetOf(r *http.Request, client netip.Addr) target {
+	t := target{client: client, method: r.Method, path: r.URL.Path, rawPath: r.URL.RawPath}
+	if strings.HasSuffix(t.path, "/token") { // the one route that is several, by its query
+		t.query = r.URL.RawQuery
+	}
+	return t
 }
 
-// likeThis is not ok of a request that needs a closer look: one with cookies, or a credential twice, empty or very long.
-func likeThis(r *http.Request) (same sameRequest, ok bool) {
+// credentialsOf is not ok of a request that needs a closer look: one with cookies, or a credential twice, empty or very long.
+func credentialsOf(r *http.Request) (c credentials, ok bool) {
 	h := r.Header
 	if h["Cookie"] != nil {
-		return sameRequest{}, false
-	}
-	same = sameRequest{method: r.Method, path: r.URL.Path, rawPath: r.URL.RawPath}
-	if strings.HasSuffix(same.path, "/token") { // the one route that is several, by its query
-		same.query = r.URL.RawQuery
+		return credentials{}, false
 	}
 	for _, credential := range [...]struct {
 		values []string
 		into   *string
-	}{{h["Authorization"], &same.authorization}, {h["Apikey"], &same.apikey}, {h["X-Api-Key"], &same.key}} {
+	}{{h["Authorization"], &c.authorization}, {h["Apikey"], &c.apikey}, {h["X-Api-Key"], &c.key}} {
 		switch {
 		case len(credential.values) == 0:
 		case len(credential.values) > 1, credential.values[0] == "", len(credential.values[0]) > maxCredential:
-			return sameRequest{}, false
+			return credentials{}, false
 		default:
 			*credential.into = credential.values[0]
 		}
 	}
-	return same, len(same.path)+len(same.rawPath)+len(same.query) <= maxCredential
+	return c, true
+}
+
+func (t *target) bytes() int { return len(t.method) + len(t.path) + len(t.rawPath) + len(t.query) }
+
+func (c *credentials) bytes() int { return len(c.authorization) + len(c.apikey) + len(c.key) }
+
+// clone takes the texts out of the buffers of the request.
+func (t *target) clone() {
+	for _, text := range []*string{&t.method, &t.path, &t.rawPath, &t.query} {
+		*text = strings.Clone(*text)
+	}
+}
+
+func (c *credentials) clone() {
+	for _, text := range []*string{&c.authorization, &c.apikey, &c.key} {
+		*text = strings.Clone(*text)
+	}
 }

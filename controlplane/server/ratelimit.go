@@ -123,9 +123,8 @@ func (s *Server) limit(c echo.Context, path string, who gateway.Caller) error {
 
 // tellLimit adds the headers that say what is left. Their names are as net/http writes them.
 func tellLimit(h http.Header, d guard.Decision) {
-	h["Ratelimit-Limit"] = []string{strconv.Itoa(d.Limit)}
-	h["Ratelimit-Remaining"] = []string{strconv.Itoa(d.Remaining)}
-	h["Ratelimit-Reset"] = []string{strconv.FormatInt(int64((d.Reset+time.Second-1)/time.Second), 10)}
+	values := []string{strconv.Itoa(d.Limit), strconv.Itoa(d.Remaining), strconv.FormatInt(int64((d.Reset+time.Second-1)/time.Second), 10)}
+	h["Ratelimit-Limit"], h["Ratelimit-Remaining"], h["Ratelimit-Reset"] = values[0:1:1], values[1:2:2], values[2:3:3]
 }
 
 // refuseAgain answers a request that a limit has refused a moment ago, before anything of it is looked at. It is counted, and
@@ -142,7 +141,7 @@ func (s *Server) refuseAgain(w http.ResponseWriter, r *http.Request, client neti
 	kind, e := pathKind(r.URL.Path), errTooMany(d.Reset)
 	if kind == "data" {
 		e.WriteHeaders(h)
-		h["Content-Type"], h["Content-Length"] = limitedType, limitedLength
+		h["Content-Type"] = limitedType
 		w.WriteHeader(e.Status)
 		_, _ = w.Write(limitedData) // a client that went away is no error of ours
 	} else {
@@ -152,11 +151,10 @@ func (s *Server) refuseAgain(w http.ResponseWriter, r *http.Request, client neti
 	return true
 }
 
-// What writeDataError makes of errTooMany, ready to be sent. The values are shared between answers: each has no room behind it.
+// What writeDataError makes of errTooMany, ready to be sent. The type is shared between answers: it has no room behind it.
 var (
-	limitedData   = []byte(`{"code":"over_request_rate_limit","message":"Request rate limit reached","details":null,"hint":null}`)
-	limitedLength = []string{strconv.Itoa(len(limitedData))}
-	limitedType   = []string{"application/json; charset=utf-8"}
+	limitedData = []byte(`{"code":"over_request_rate_limit","message":"Request rate limit reached","details":null,"hint":null}`)
+	limitedType = []string{"application/json; charset=utf-8"}
 )
 
 // limitAuth counts requests to the auth routes, before anything is read of them.
