@@ -70,14 +70,25 @@ func Peer(remote string) netip.Addr {
 // plain is an IPv4 address as such, however it was written, without the name of one of our own interfaces.
 func plain(a netip.Addr) netip.Addr { return a.Unmap().WithZone("") }
 
-// cutLast cuts the last element off a list. A comma inside of quotes is none that separates, but no address has one, so
-// the element is refused anyway.
+// cutLast cuts the last element off a list. A comma inside of quotes separates nothing (RFC 9110 section 5.6.4): a proxy may
+// quote what its client has chosen, such as a host. Quotes are counted from the right, as what proxies have added is well-formed,
+// whatever the client has begun the list with.
 func cutLast(list string) (rest, last string, more bool) {
-	i := strings.LastIndexByte(list, ',')
-	if i < 0 {
-		return "", strings.Trim(list, " \t"), false
+	quoted := false
+	for i := len(list) - 1; i >= 0; i-- {
+		switch {
+		case list[i] == '"' && !(quoted && escaped(list, i)):
+			quoted = !quoted
+		case list[i] == ',' && !quoted:
+			return list[:i], strings.Trim(list[i+1:], " \t"), true
+		}
 	}
-	return list[:i], strings.Trim(list[i+1:], " \t"), true
+	return "", strings.Trim(list, " \t"), false
+}
+
+// escaped reports whether an odd number of backslashes stands before a byte.
+func escaped(text string, i int) bool {
+	return (i-len(strings.TrimRight(text[:i], `\`)))%2 == 1
 }
 
 // listedAddress reads an element of X-Forwarded-For: an address, which some proxies write with a port.
@@ -99,7 +110,9 @@ func listedAddress(text string) (netip.Addr, bool) {
 // name and "unknown" are no addresses.
 func forwardedAddress(element string) (netip.Addr, bool) {
 	var found string
-	for pair := range strings.SplitSeq(element, ";") {
+	for rest, more := element, true; more; {
+		var pair string
+		pair, rest, more = cutPair(rest)
 		name, value, ok := strings.Cut(strings.Trim(pair, " \t"), "=")
 		if !ok {
 			return netip.Addr{}, false
@@ -123,6 +136,22 @@ func forwardedAddress(element string) (netip.Addr, bool) {
 		return netip.Addr{}, false // IPv6 stands in brackets by section 6
 	}
 	return listedAddress(found)
+}
+
+// cutPair cuts the first of the pairs of an element off. A semicolon inside of quotes separates nothing.
+func cutPair(element string) (pair, rest string, more bool) {
+	quoted := false
+	for i := 0; i < len(element); i++ {
+		switch {
+		case quoted && element[i] == '\\':
+			i++
+		case element[i] == '"':
+			quoted = !quoted
+		case element[i] == ';' && !quoted:
+			return element[:i], element[i+1:], true
+		}
+	}
+	return element, "", false
 }
 
 // Group is how limits count an address: IPv4 alone, IPv6 by /64, since a household has one of those (RFC 6177).

@@ -61,6 +61,12 @@ func TestClient(t *testing.T) {
 		"forwarded, twice":          {forwarded, trusted, "10.0.0.1:1", []string{`for=203.0.113.9;for=1.1.1.1`}, "10.0.0.1"},
 		"forwarded, none":           {forwarded, trusted, "10.0.0.1:1", []string{`by=203.0.113.9`}, "10.0.0.1"},
 		"forwarded, quoted comma":   {forwarded, trusted, "10.0.0.1:1", []string{`for="1.1.1.1, for=203.0.113.9"`}, "10.0.0.1"},
+		"forwarded, quoted host":    {forwarded, trusted, "10.0.0.1:1", []string{`for=203.0.113.9;host="a,for=6.6.6.6;x="`}, "203.0.113.9"},
+		"... semicolon":             {forwarded, trusted, "10.0.0.1:1", []string{`for=203.0.113.9;host="a;for=6.6.6.6"`}, "203.0.113.9"},
+		"... before the address":    {forwarded, trusted, "10.0.0.1:1", []string{`host="a;for=6.6.6.6;b=";for=203.0.113.9`}, "203.0.113.9"},
+		"... escapes":               {forwarded, trusted, "10.0.0.1:1", []string{`for=203.0.113.9;host="a\",for=6.6.6.6;b=\"\\"`}, "203.0.113.9"},
+		"... backslash at the end":  {forwarded, trusted, "10.0.0.1:1", []string{`for=1.1.1.1, for=203.0.113.9;host="\\", for=10.2.3.4`}, "203.0.113.9"},
+		"forwarded, open quote":     {forwarded, trusted, "10.0.0.1:1", []string{`for="1.1.1.1, for=203.0.113.9`}, "203.0.113.9"},
 		"no peer":                   {list, trusted, "@", []string{"203.0.113.9"}, "invalid IP"},
 	} {
 		t.Run(name, func(t *testing.T) {
