@@ -8,6 +8,9 @@ begin
   if p_address is null or masklen(p_address) = 0 then
     raise exception using errcode = '22023', message = 'no address is given, or all of them',
       detail = format('address %s', coalesce(p_address::text, 'null')), hint = 'one address, or a network such as 203.0.113.0/24';
+  elsif p_address <<= '::ffff:0:0/96' then -- no client has such an address: it is IPv4 by then
+    raise exception using errcode = '22023', message = 'the address is one of IPv4, written as one of IPv6', detail = format('address %s', p_address),
+      hint = format('write %s/%s', host('0.0.0.0'::inet + (network(p_address)::inet - '::ffff:0:0'::inet)), masklen(p_address) - 96);
   elsif p_until is null or p_until <= now() then
     raise exception using errcode = '22023', message = 'a rule for an address ends in the future',
       detail = format('p_until is %s', coalesce(p_until::text, 'null')), hint = 'auth.forget_address() ends one now';

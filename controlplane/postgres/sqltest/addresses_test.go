@@ -56,6 +56,8 @@ func TestAddressRules(t *testing.T) {
 		t.Errorf("%d rows: what is over stays", got)
 	}
 	refused(t, super, "22023", []string{"all of them"}, `select auth.block_address('0.0.0.0/0')`)
+	refused(t, super, "22023", []string{"of IPv4", "write 203.0.113.9/32"}, `select auth.block_address('::ffff:203.0.113.9')`)
+	refused(t, super, "22023", []string{"of IPv4", "write 203.0.113.0/24"}, `select auth.allow_address('::ffff:203.0.113.0/120')`)
 	refused(t, super, "22023", []string{"future"}, `select auth.block_address('203.0.113.9', now())`)
 	if got := strings.Join(lines(t, super, `select action from audit.log where action like 'address.%' order by id`), " "); got != "address.block address.allow address.block address.forgotten address.allow" {
 		t.Errorf("audit: %s", got)
