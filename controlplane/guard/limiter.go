@@ -196,17 +196,11 @@ func (l *Limiter) Check(ctx context.Context, method, path string, who gateway.Ca
 	return d, nil
 }
 
-// ask asks the counters and decides. Whoever waits for the answer learns of an error, but not of the end of this request,
-// which is its own affair.
+// ask asks the counters and decides. The end of the request does not end the question: whoever leaves at once is counted like
+// everybody, and cannot lose the lot that others wait for.
 func (l *Limiter) ask(ctx context.Context, now time.Time, met []meeting, ask []Asking, d Decision) (_ Decision, err error) {
-	defer func() {
-		if ctx.Err() != nil {
-			l.answered(ask, nil)
-			return
-		}
-		l.answered(ask, err)
-	}()
-	taken, err := l.counters.Take(ctx, ask)
+	defer func() { l.answered(ask, err) }()
+	taken, err := l.counters.Take(context.WithoutCancel(ctx), ask)
 	if err != nil {
 		return d, err
 	}
