@@ -183,7 +183,7 @@ func rateLimitingOptions() []option {
 		entry("rate_limiting.enabled", boolean(), func(c *Config) *bool { return &c.RateLimiting.Enabled }, "true",
 			"Limit how often a client may call: by the rules of `ratelimit.rules`, and the ones here.", inDevelopment("false")),
 		entry("rate_limiting.per_minute", integer[int64](0, maxLimit), func(c *Config) *int64 { return &c.RateLimiting.PerMinute }, "0",
-			"Requests a minute of one subject: API key, else user, else address. 0 is no limit."),
+			"Requests a minute of one client: user or organization, with all API keys of theirs, else other API key, else address. 0 is no limit."),
 		entry("rate_limiting.per_hour", integer[int64](0, maxLimit), func(c *Config) *int64 { return &c.RateLimiting.PerHour }, "0",
 			"The same for an hour."),
 		entry("rate_limiting.endpoints", endpointLimits(), func(c *Config) *[]EndpointLimit { return &c.RateLimiting.Endpoints }, "",

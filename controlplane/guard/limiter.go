@@ -403,12 +403,14 @@ func (r *rateRule) subject(who gateway.Caller) string {
 		return id(ownKey(who))
 	case "org":
 		return id(who.OrgID)
-	case "client":
+	case "client": // users and organizations make keys themselves: one more is no limit more
 		switch {
-		case ownKey(who) != uuid.Nil:
-			return "key:" + who.APIKeyID.String()
 		case who.UserID != uuid.Nil:
 			return "user:" + who.UserID.String()
+		case ownKey(who) != uuid.Nil && who.OrgID != uuid.Nil:
+			return "org:" + who.OrgID.String()
+		case ownKey(who) != uuid.Nil:
+			return "key:" + who.APIKeyID.String()
 		}
 		return "ip:" + address(who.IP)
 	}

@@ -210,8 +210,10 @@ func TestSubjects(t *testing.T) {
 		"key of browsers":   {"api_key", gateway.Caller{APIKeyID: key, Role: "anon"}, ""},
 		"organization":      {"org", gateway.Caller{OrgID: user}, user.String()},
 		"all":               {"global", someone, "*"},
-		"client, key":       {"client", gateway.Caller{APIKeyID: key, UserID: user, Role: "authenticated"}, "key:" + key.String()},
-		"client, user":      {"client", gateway.Caller{UserID: user, Role: "authenticated", IP: ip}, "user:" + user.String()},
+		"client, key":       {"client", gateway.Caller{APIKeyID: key, Role: "service_role", IP: ip}, "key:" + key.String()},
+		"client, user":      {"client", gateway.Caller{UserID: user, OrgID: key, Role: "authenticated", IP: ip}, "user:" + user.String()},
+		"client, user's":    {"client", gateway.Caller{APIKeyID: key, UserID: user, Role: "authenticated"}, "user:" + user.String()},
+		"client, org's":     {"client", gateway.Caller{APIKeyID: key, OrgID: user, Role: "authenticated"}, "org:" + user.String()},
 		"client, anonymous": {"client", gateway.Caller{APIKeyID: key, Role: "anon", IP: ip}, "ip:2001:db8:1:2::/64"},
 	} {
 		l, d, _ := newLimiter(t, `[{"id":1,"scope":"`+c.scope+`","limit":3,"window_seconds":60,"mode":"enforce","durable":true}]`, map[int]int{1: 3})

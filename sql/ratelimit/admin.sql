@@ -61,7 +61,7 @@ end $$;
 revoke all on function ratelimit.why(text, text, text) from public;
 grant execute on function ratelimit.why(text, text, text) to fluxbase_admin;
 comment on function ratelimit.why(text, text, text) is
-  'Which rules a request of a subject (address, user, key) meets, and what each says. A client has the subject key:..., user:... or ip:....';
+  'Which rules a request of a subject (address, user, key) meets, and what each says. A client has the subject user:..., org:... (its keys), key:... or ip:....';
 
 create or replace function ratelimit.reset(p_subject text default null, p_rule text default null)
 returns bigint language plpgsql volatile security definer set search_path = pg_catalog, pg_temp

@@ -1,6 +1,9 @@
 -- Rules of rate limits.  Tables: ratelimit.rules, ratelimit.counters, ratelimit.volume_counters.
 -- Callers: fluxbase_admin in psql, fluxbase_server at start.
 
+comment on column ratelimit.rules.scope is
+  'Who is counted: ip (IPv6 by /64), user, api_key, org, client (user, else organization of the API key, else API key, else address) or global (all together).';
+
 create or replace function ratelimit.set_rule(
   p_name text, p_scope text, p_limit integer, p_window interval, p_path text default null, p_method text default null,
   p_mode text default 'enforce', p_burst integer default null)
