@@ -17,7 +17,8 @@ begin
       detail = format('schema %I belongs to Fluxbase or to PostgreSQL', v_class.nspname);
   elsif v_class.relkind not in ('r', 'p') then
     raise exception using errcode = '42809', message = format('%s is not a table', p_table),
-      hint = 'a view obeys the row security of its tables when it is made with (security_invoker = true)';
+      hint = case when v_class.relkind = 'v' then 'a view obeys the row security of its tables when it is made with (security_invoker = true)'
+                  else 'PostgreSQL has row security for tables alone: grant requests a view with a WHERE, or a function, in its place' end;
   elsif v_class.relispartition then
     raise exception using errcode = '42809', message = format('%s is a partition', p_table),
       detail = 'who reads a partition directly passes by the policies of its parent',
@@ -34,31 +35,42 @@ returns void language plpgsql volatile security invoker set search_path = pg_cat
 as $$
 declare
   v_relation record;
+  v_child regclass;
   v_roles text;
 begin
   perform auth.require_application_table(p_table => p_table);
 
   -- On partitions too: without a policy of their own they are closed to whoever names them directly.
   for v_relation in
-    select c.oid, c.oid::regclass as name, c.relrowsecurity, c.relforcerowsecurity
+    select c.oid, c.oid::regclass as name, c.relkind = 'f' as is_foreign, c.relrowsecurity, c.relforcerowsecurity
     from pg_class c
     where c.oid = p_table or c.oid in (select t.relid from pg_partition_tree(p_table) t)
+      or c.relkind = 'f' and c.oid in (select i.inhrelid from pg_inherits i where i.inhparent = p_table)
     order by c.oid <> p_table, c.oid
   loop
-    if not v_relation.relrowsecurity then
+    if not v_relation.is_foreign and not v_relation.relrowsecurity then
       execute format('alter table %s enable row level security', v_relation.name);
     end if;
-    if not v_relation.relforcerowsecurity then
+    if not v_relation.is_foreign and not v_relation.relforcerowsecurity then
       execute format('alter table %s force row level security', v_relation.name);
     end if;
-    -- TRUNCATE knows no row security; TRIGGER runs code as whoever writes; REFERENCES tells which keys exist.
+    -- TRUNCATE knows no row security; TRIGGER runs code as whoever writes; REFERENCES tells which keys exist.  A foreign table
+    -- has no row security at all.
     select string_agg(distinct case a.grantee when 0 then 'public' else quote_ident(pg_get_userbyid(a.grantee)) end, ', ') into v_roles
     from pg_class c cross join lateral aclexplode(c.relacl) a
-    where c.oid = v_relation.oid and a.privilege_type in ('TRUNCATE', 'TRIGGER', 'REFERENCES')
+    where c.oid = v_relation.oid and (v_relation.is_foreign or a.privilege_type in ('TRUNCATE', 'TRIGGER', 'REFERENCES'))
       and (a.grantee = 0 or pg_get_userbyid(a.grantee) in ('anon', 'authenticated'));
     if v_roles is not null then
-      execute format('revoke truncate, trigger, references on table %s from %s', v_relation.name, v_roles);
+      execute format('revoke %s on table %s from %s', case when v_relation.is_foreign then 'all' else 'truncate, trigger, references' end, v_relation.name, v_roles);
     end if;
+  end loop;
+
+  -- A table that inherits from this one holds rows of it, and is a table by itself: it may have policies of its own.
+  for v_child in
+    select c.oid from pg_inherits i join pg_class c on c.oid = i.inhrelid
+    where i.inhparent = p_table and c.relkind = 'r' and not c.relispartition order by c.oid
+  loop
+    perform auth.enable_rls(p_table => v_child);
   end loop;
 
   if not exists (
@@ -74,4 +86,4 @@ end $$;
 revoke all on function auth.enable_rls(regclass) from public;
 grant execute on function auth.enable_rls(regclass) to public;
 comment on function auth.enable_rls(regclass) is
-  'Enables and forces row security on a table of yours and its partitions, lets service_role pass, and takes TRUNCATE, TRIGGER and REFERENCES from request roles.';
+  'Enables and forces row security on a table of yours, its partitions and the tables that inherit from it, lets service_role pass, and takes TRUNCATE, TRIGGER and REFERENCES from request roles.';

@@ -87,7 +87,7 @@ begin
   end if;
   -- Columns that the template needs, with the types they must have.
   for v_item in
-    select n.relation, n.name, n.types
+    select n.relation, n.name, n.types, format_type(a.atttypid, a.atttypmod) as type
     from (values
       (p_table, v_column, case when p_template <> 'team' then array['uuid'::regtype] end),
       (case when p_template = 'team' then p_members end, p_team_column, null),
@@ -96,13 +96,20 @@ begin
       (case when p_published_column is not null then p_table end, p_published_column, array['boolean'::regtype, 'timestamptz'::regtype]),
       (case when p_deleted_column is not null then p_table end, p_deleted_column, array['timestamptz'::regtype])
     ) n (relation, name, types)
+    left join pg_attribute a on a.attrelid = n.relation and a.attname = n.name and a.attnum > 0 and not a.attisdropped
+    left join pg_type t on t.oid = a.atttypid
     where n.relation is not null
-      and not exists (select from pg_attribute a where a.attrelid = n.relation and a.attname = n.name and a.attnum > 0
-                        and not a.attisdropped and (n.types is null or a.atttypid = any (n.types)))
+      and (a.attname is null or not (n.types is null or a.atttypid = any (n.types) or n.types = array['uuid'::regtype] and t.typbasetype = 'uuid'::regtype))
   loop
-    raise exception using errcode = '42703',
-      message = format('%s has no column %s%s', v_item.relation, quote_nullable(v_item.name), coalesce(' of type ' || array_to_string(v_item.types, ' or '), '')),
-      hint = 'name your columns with p_user_column, p_org_column, p_team_column, p_published_column, p_deleted_column or p_expires_column';
+    if v_item.type is null then
+      raise exception using errcode = '42703', message = format('%s has no column %s', v_item.relation, quote_nullable(v_item.name)),
+        hint = 'name your columns with p_user_column, p_org_column, p_team_column, p_published_column, p_deleted_column or p_expires_column';
+    end if;
+    raise exception using errcode = '42804',
+      message = format('column %I of %s is of type %s, not %s', v_item.name, v_item.relation, v_item.type, array_to_string(v_item.types, ' or ')),
+      hint = case when v_item.types = array['uuid'::regtype]
+        then 'templates compare it with the id of a user or an organization; for keys of your own write a policy, and a function that finds them for who is asking: docs/policy-guide.md has one'
+        else 'name another column, or change its type' end;
   end loop;
 
   -- 2. Defaults first: they are what makes "insert ... (title)" pass the policy.
@@ -192,6 +199,9 @@ begin
           when 1 then format('%I.%I', (select n.nspname from pg_class c join pg_namespace n on n.oid = c.relnamespace where c.oid = p_table), s.parts[1])
           when 2 then format('%I.%I', s.parts[1], s.parts[2]) end
         from (select parse_ident(p_shares) as parts) s);
+      if v_shares_name is null then
+        raise exception using errcode = '42602', message = format('%s is no name of a table', quote_literal(p_shares)), hint = 'table or schema.table';
+      end if;
     end if;
     v_shares := to_regclass(v_shares_name);
     if v_shares is null then
@@ -281,10 +291,10 @@ begin
     v_after := v_after
       || format('revoke update on table %s from %s', v_table, v_roles)
       || format('grant select, insert, delete on table %s to %s', v_table, v_roles)
-      || format('grant update (%s) on table %s to %s', (
-           select string_agg(quote_ident(a.attname), ', ' order by a.attnum) from pg_attribute a
-           where a.attrelid = p_table and a.attnum > 0 and not a.attisdropped and a.attgenerated = ''
-             and a.attname not in (v_key.attname, v_column)), v_table, v_roles)
+      || array(select format('grant update (%s) on table %s to %s', string_agg(quote_ident(a.attname), ', ' order by a.attnum), v_table, v_roles)
+               from pg_attribute a
+               where a.attrelid = p_table and a.attnum > 0 and not a.attisdropped and a.attgenerated = ''
+                 and a.attname not in (v_key.attname, v_column) having count(*) > 0)
       || format('grant select, insert, update, delete on table %s to service_role', v_table);
   elsif p_grants then
     v_after := v_after || format('grant select, insert, update, delete on table %s to %s, service_role', v_table, v_roles);

@@ -348,6 +348,27 @@ func TestProtectScope(t *testing.T) {
 	})
 }
 
+// A key may be a domain over uuid, and a table may have nothing beside its keys.
+func TestProtectAwkwardTables(t *testing.T) {
+	t.Parallel()
+	b := newBed(t)
+	exec(t, b.owner, `create domain public.user_ref as uuid not null;
+		create table public.owned (id integer primary key, "user" public.user_ref);
+		select auth.protect('public.owned', 'owner', p_user_column => 'user');
+		create table public.bare (id integer primary key, user_id uuid not null);
+		select auth.protect('public.bare', 'shared')`)
+	ann, bob := b.user(0, 0), b.user(0, 1)
+	b.play(t, []step{
+		{ann, `insert into owned (id) values (1)`, "1"},
+		{bob, `select * from owned`, "0"},
+		{ann, `update owned set id = 2 returning *`, "1"},
+		{ann, `insert into bare (id) values (1)`, "1"},
+		{bob, `select * from bare`, "0"},
+		{ann, fmt.Sprintf(`insert into bare_shares (row_id, user_id) values (1, '%s')`, bob.user), "1"},
+		{bob, `select * from bare`, "1"},
+	})
+}
+
 func TestProtectKeepsWhatIsThere(t *testing.T) {
 	t.Parallel()
 	b := newBed(t)
@@ -381,8 +402,10 @@ func TestProtectKeepsWhatIsThere(t *testing.T) {
 		{"22023", "owner, tenant", `auth.protect('public.docs', 'ownr')`},
 		{"22023", "owner, tenant", `auth.protect('public.docs', null)`},
 		{"42703", "no column", `auth.protect('public.docs', 'owner', p_user_column => 'usr')`},
-		{"42703", "of type uuid", `auth.protect('public.docs', 'owner', p_user_column => 'title')`},
-		{"42703", "timestamp", `auth.protect('public.docs', 'owner', p_deleted_column => 'published')`},
+		{"42804", "of type text, not uuid", `auth.protect('public.docs', 'owner', p_user_column => 'title')`},
+		{"42804", "policy-guide.md", `auth.protect('public.docs', 'tenant', p_org_column => 'team_id')`},
+		{"42804", "timestamp", `auth.protect('public.docs', 'owner', p_deleted_column => 'published')`},
+		{"42602", "schema.table", `auth.protect('public.docs', 'shared', p_shares => 'a.b.c')`},
 		{"42704", "name them", `auth.protect('public.docs', 'owner', p_roles => '{public}')`},
 		{"42704", "does not exist", `auth.protect('public.docs', 'owner', p_roles => '{nobody_at_all}')`},
 		{"22023", "names its roles", `auth.protect('public.docs', 'owner', p_roles => '{}')`},

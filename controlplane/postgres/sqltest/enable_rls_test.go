@@ -69,6 +69,57 @@ func TestEnableRLSReachesPartitions(t *testing.T) {
 	refused(t, owner, "42809", []string{"partition", "parent"}, `select auth.enable_rls('public.p11')`)
 }
 
+func TestEnableRLSReachesChildren(t *testing.T) {
+	t.Parallel()
+	db := pgtest.Database(t)
+	owner := db.Conn(t, "installer")
+	exec(t, owner, `create table public.vehicles (id int, kind text);
+		create table public.cars (doors int) inherits (public.vehicles);
+		create table public.vans () inherits (public.cars);
+		grant all on public.vehicles, public.cars, public.vans to authenticated, service_role;
+		insert into public.vehicles values (1); insert into public.cars values (2); insert into public.vans values (3);
+		select auth.enable_rls('public.vans');
+		create policy vans_some on public.vans for select to authenticated using (id = 3);
+		select auth.enable_rls('public.vehicles');
+		create policy vehicles_all on public.vehicles for select to authenticated using (true)`)
+	conn := db.Conn(t, "authenticated")
+	for table, want := range map[string]int{"vehicles": 3, "cars": 0, "vans": 1} {
+		if n := one[int](t, conn, `select count(*)::int from public.`+table); n != want {
+			t.Errorf("%s: %d rows, want %d", table, n, want)
+		}
+		refused(t, conn, "42501", nil, `truncate only public.`+table)
+	}
+	if n := one[int](t, db.Conn(t, "service_role"), `select count(*)::int from public.cars`); n != 2 {
+		t.Errorf("service_role sees %d cars", n)
+	}
+}
+
+// A foreign table has no row security, so only grants can close it.
+func TestEnableRLSClosesForeignPartitions(t *testing.T) {
+	t.Parallel()
+	db := pgtest.Database(t)
+	super := db.Conn(t, "superuser")
+	exec(t, super, `create foreign data wrapper nowhere; create server nowhere foreign data wrapper nowhere;
+		create table public.p (id int) partition by range (id);
+		create foreign table public.p1 partition of public.p for values from (0) to (10) server nowhere;
+		create table public.c (id int);
+		create foreign table public.c1 () inherits (public.c) server nowhere;
+		grant all on public.p, public.p1, public.c, public.c1 to authenticated, service_role;
+		select auth.enable_rls('public.p'), auth.enable_rls('public.c')`)
+	for _, table := range []string{"p1", "c1"} {
+		if one[bool](t, super, `select has_table_privilege('authenticated', 'public.' || $1, 'select, insert, update, delete')`, table) {
+			t.Errorf("authenticated may use %s", table)
+		}
+		if !one[bool](t, super, `select has_table_privilege('service_role', 'public.' || $1, 'select')`, table) {
+			t.Errorf("service_role lost %s", table)
+		}
+	}
+	if !one[bool](t, super, `select has_table_privilege('authenticated', 'public.p', 'select')`) {
+		t.Error("authenticated lost select on the parent")
+	}
+	refused(t, super, "42809", []string{"tables alone"}, `select auth.enable_rls('public.c1')`)
+}
+
 func TestEnableRLSRefuses(t *testing.T) {
 	t.Parallel()
 	db := pgtest.Database(t)
