@@ -26,8 +26,11 @@ begin
       (select string_agg(format('t.%I', k), ', ') from unnest(v_key) k), (select string_agg(format('k.%I', k), ', ') from unnest(v_key) k))
       into v_row using p_row;
     raise exception using errcode = 'ZF999', message = 'undo';
-  exception when sqlstate 'ZF999' then
-    null;
+  exception
+    when sqlstate 'ZF999' then null;
+    when insufficient_privilege then
+      raise exception using errcode = '42501', message = format('the row is not found by its key: %s', sqlerrm),
+        detail = 'it was looked for as service_role', hint = 'give the whole row, to_jsonb(t.*), or grant select to service_role';
   end;
   if v_row is null then
     raise exception using errcode = 'P0002', message = format('%s has no row with this key', p_table),
@@ -157,6 +160,10 @@ begin
     v_unknown := 'it is a view: ask for the tables that it reads, '
       || coalesce((select string_agg(distinct d.refobjid::regclass::text, ', ') from pg_depend d join pg_rewrite r on r.oid = d.objid
                    where d.classid = 'pg_rewrite'::regclass and r.ev_class = p_table and d.refclassid = 'pg_class'::regclass and d.refobjid <> p_table), 'none');
+  elsif v_class.relkind = 'f' then
+    v_unknown := 'it is a foreign table: its server decides';
+  elsif v_class.relkind = 'm' and p_command <> 'select' then
+    v_denied := coalesce(v_denied, 'a materialized view is only read');
   elsif exists (select from pg_rewrite r where r.ev_class = p_table) and v_class.relkind <> 'm' then
     v_unknown := 'it has rewrite rules';
   end if;
@@ -288,7 +295,7 @@ begin
           end loop;
         end if;
         if v_row is null then
-          v_detail := 'the row is not given';
+          v_detail := case when p_command <> 'insert' and v_check ->> 'row' <> 'old' and p_new is null then 'p_new, the values to write, is not given' else 'the row is not given' end;
         else
           select string_agg(quote_ident(a.attname), ', ') into v_detail
           from pg_attribute a

@@ -42,6 +42,9 @@ func TestExplainAccessVerdicts(t *testing.T) {
 	exec(t, b.owner, `select auth.protect('public.docs', 'owner')`)
 	exec(t, b.owner, `create policy hide on public.docs as restrictive for select to authenticated using (deleted_at is null)`)
 	exec(t, b.super, `insert into docs (user_id, title) values ($1, 'hers')`, b.users[0][0])
+	exec(t, b.super, `create foreign data wrapper nowhere; create server nowhere foreign data wrapper nowhere;
+		create foreign table public.far (id int) server nowhere; create materialized view public.summary as select 1 as one;
+		grant select, delete on public.far, public.summary to authenticated; create table public.hidden (id int primary key, a int)`)
 	for arguments, want := range map[string]string{
 		`'u0.0@example.com', 'docs', 'select', '{"id": 1}'`:                                                  `allowed: every phase is open`,
 		`'u0.1@example.com', 'docs', 'select', '{"id": 1}'`:                                                  `denied: read: no permissive policy is true, the row is left out`,
@@ -57,6 +60,10 @@ func TestExplainAccessVerdicts(t *testing.T) {
 		`'u0.0@example.com', 'docs', 'update', '{"id": 1}', '{"user_id": "` + b.users[0][1].String() + `"}'`: `denied: changed row: no permissive policy is true, the statement is refused`,
 		`'u0.1@example.com', 'docs', 'upsert', '{"id": 1}', '{"id": 1, "title": "x"}'`:                       `denied: conflicting row: no permissive policy is true, the statement is refused`,
 		`'u0.1@example.com', 'docs', 'select'`:                                                               `unknown: protect_owner: the row is not given; hide: the row is not given`,
+		`'u0.0@example.com', 'docs', 'update', '{"id": 1}'`:                                                  `unknown: protect_owner: p_new, the values to write, is not given`,
+		`'u0.0@example.com', 'public.far', 'select'`:                                                         `unknown: it is a foreign table: its server decides`,
+		`'u0.0@example.com', 'public.summary', 'select'`:                                                     `allowed: it has no row security`,
+		`'u0.0@example.com', 'public.summary', 'delete'`:                                                     `denied: a materialized view is only read`,
 		`'u0.1@example.com', 'docs_view', 'select', '{"id": 1}'`:                                             `unknown: it is a view: ask for the tables that it reads, public.docs`,
 		`'u0.1@example.com', 'docs_view', 'insert', '{"id": 1}'`:                                             `denied: authenticated has no grant: insert on the columns id`,
 		`'u0.0@example.com', 'logged', 'insert', '{"id": 1, "a": 2}'`:                                        `unknown: a BEFORE trigger may change or drop the row`,
@@ -99,6 +106,7 @@ func TestExplainAccessVerdicts(t *testing.T) {
 	}
 	for _, c := range []struct{ code, text, arguments string }{
 		{"P0002", "no row with this key", `'u0.0@example.com', 'public.docs', 'select', '{"id": 77}'`},
+		{"42501", "to_jsonb", `'u0.0@example.com', 'public.hidden', 'select', '{"id": 1}'`},
 		{"P0002", "", `'nobody@example.com', 'public.docs', 'select', '{"id": 1}'`},
 		{"42703", "no column", `'u0.0@example.com', 'public.docs', 'select', '{"idd": 1}'`},
 		{"22023", "command", `'u0.0@example.com', 'public.docs', 'truncate', '{"id": 1}'`},
