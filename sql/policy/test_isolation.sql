@@ -25,6 +25,25 @@ revoke all on function auth.users_of_tenant(uuid) from public;
 grant execute on function auth.users_of_tenant(uuid) to fluxbase_admin;
 comment on function auth.users_of_tenant(uuid) is 'Users that belong to what a tenant column holds: the user, or up to 100 members of the organization.';
 
+create or replace function auth.fresh_value(p_type oid, p_typmod integer)
+returns text language plpgsql volatile security invoker set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_type record;
+begin
+  select coalesce(nullif(t.typbasetype, 0), t.oid) as base, t.typcategory, case when t.typbasetype <> 0 then t.typtypmod else p_typmod end as typmod
+    into v_type from pg_type t where t.oid = p_type;
+  return case
+    when v_type.base = 'uuid'::regtype then gen_random_uuid()::text
+    when v_type.base = 'smallint'::regtype then (floor(random() * 32767))::integer::text
+    when v_type.base in ('integer'::regtype, 'bigint'::regtype, 'numeric'::regtype) then (1000000000 + floor(random() * 1000000000))::bigint::text
+    when v_type.typcategory = 'S' then left(replace(gen_random_uuid()::text, '-', ''), case when v_type.typmod > 4 then v_type.typmod - 4 end)
+  end;
+end $$;
+revoke all on function auth.fresh_value(oid, integer) from public;
+grant execute on function auth.fresh_value(oid, integer) to fluxbase_admin;
+comment on function auth.fresh_value(oid, integer) is 'A random value that is hardly in a unique column of this type yet, as text; null for types that have none.';
+
 create or replace function auth.test_isolation(p_table regclass, p_tenant_column text, p_a text default null, p_b text default null)
 returns table (result text, caller text, action text, detail text)
 language plpgsql volatile security invoker set search_path = pg_catalog, pg_temp
@@ -64,7 +83,8 @@ begin
   if p_table is null or not exists (select from pg_class c where c.oid = p_table and c.relkind in ('r', 'p')) then
     raise exception using errcode = '42P01', message = 'table is null, does not exist or is no table';
   end if;
-  select a.atttypid = 'uuid'::regtype into v_uuid from pg_attribute a where a.attrelid = p_table and a.attname = p_tenant_column and not a.attisdropped;
+  select a.atttypid = 'uuid'::regtype or t.typbasetype = 'uuid'::regtype into v_uuid
+  from pg_attribute a join pg_type t on t.oid = a.atttypid where a.attrelid = p_table and a.attname = p_tenant_column and not a.attisdropped;
   if not found then
     raise exception using errcode = '42703', message = format('%s has no column %s', p_table, quote_nullable(p_tenant_column));
   end if;
@@ -81,10 +101,14 @@ begin
   end if;
   v_key := array(select a.attname::text from pg_index i join pg_attribute a on a.attrelid = i.indrelid and a.attnum = any (i.indkey::smallint[])
                  where i.indrelid = p_table and i.indisprimary);
-  -- Columns of a copy that must differ: of unique keys, unless PostgreSQL fills them.
+  -- Columns of a copy that must differ: of unique keys, unless PostgreSQL fills them, or the copy would leave its partition.
   v_fresh := array(
     select distinct a.attname::text from pg_index i join pg_attribute a on a.attrelid = i.indrelid and a.attnum = any (i.indkey::smallint[])
-    where i.indrelid = p_table and i.indisunique and a.attname <> p_tenant_column and not a.atthasdef and a.attidentity = '');
+    where i.indrelid = p_table and i.indisunique and a.attname <> p_tenant_column and not a.atthasdef and a.attidentity = ''
+      and auth.fresh_value(p_type => a.atttypid, p_typmod => a.atttypmod) is not null
+      and not exists (
+        select from pg_partition_tree(p_table) l join pg_partitioned_table k on k.partrelid = l.relid and k.partstrat <> 'h'
+        join pg_attribute c on c.attrelid = k.partrelid and c.attnum = any (k.partattrs::smallint[]) where c.attname = a.attname));
 
   -- 1. Two users, of whom the second has a tenant that is not of the first; tenants come from the rows, read as service_role.
   if v_a_id is null or v_b_id is null then
@@ -153,10 +177,7 @@ begin
   v_set := format('%I = %L', coalesce(v_column.attname, p_tenant_column), case when v_column.attname is null then v_tenant_b else v_row_b ->> v_column.attname end);
 
   -- One row that moves to another tenant gets fresh values in unique keys, so that no duplicate hides the answer.
-  select coalesce(string_agg(format(', %I = %L', a.attname, case
-      when a.atttypid = 'uuid'::regtype then gen_random_uuid()::text
-      when a.atttypid in ('integer'::regtype, 'bigint'::regtype, 'numeric'::regtype) then (1000000000 + floor(random() * 1000000000))::bigint::text
-      else 'isolation ' || gen_random_uuid() end), ''), '') into v_renewed
+  select coalesce(string_agg(format(', %I = %L', a.attname, auth.fresh_value(p_type => a.atttypid, p_typmod => a.atttypmod)), ''), '') into v_renewed
   from pg_attribute a where a.attrelid = p_table and a.attname = any (v_fresh) and not a.attname = any (v_key)
     and has_column_privilege(v_a ->> 'role', p_table, a.attname, 'update');
 
@@ -203,7 +224,7 @@ begin
         -- of b's row: what conflicts is then the row of somebody else.
         v_row := v_row_a || case when v_sql = '@upsert' then '{}' else jsonb_build_object(p_tenant_column, v_tenant_b) end;
         for v_column in
-          select a.attname, a.atttypid::regtype as type, a.attgenerated <> '' or a.atthasdef and a.attname = any (v_key) or a.attidentity <> '' as filled
+          select a.attname, a.atttypid, a.atttypmod, a.attgenerated <> '' or a.attidentity <> '' or a.atthasdef and a.attname = any (v_key) and a.attname <> p_tenant_column as filled
           from pg_attribute a where a.attrelid = p_table and a.attnum > 0 and not a.attisdropped
         loop
           if v_sql = '@upsert' and v_column.attname = any (v_key) then
@@ -211,10 +232,7 @@ begin
           elsif v_column.filled then
             v_row := v_row - v_column.attname;
           elsif v_column.attname = any (v_fresh) then
-            v_row := v_row || jsonb_build_object(v_column.attname, case
-              when v_column.type = 'uuid'::regtype then gen_random_uuid()::text
-              when v_column.type in ('integer'::regtype, 'bigint'::regtype, 'numeric'::regtype) then (1000000000 + floor(random() * 1000000000))::bigint::text
-              else 'isolation ' || gen_random_uuid() end);
+            v_row := v_row || jsonb_build_object(v_column.attname, auth.fresh_value(p_type => v_column.atttypid, p_typmod => v_column.atttypmod));
           end if;
         end loop;
         v_sql := format('insert into %s (%s)%s values (%s)%s', p_table,
