@@ -258,6 +258,10 @@ end $$;
 --*/}}
 --{{"\n"}}{{ template "policy/lints/context_not_verified.sql" . }}
 --{{/*
+\ir policy/lints/database_locale.sql
+--*/}}
+--{{"\n"}}{{ template "policy/lints/database_locale.sql" . }}
+--{{/*
 \ir policy/lints/default_grants.sql
 --*/}}
 --{{"\n"}}{{ template "policy/lints/default_grants.sql" . }}
@@ -277,6 +281,14 @@ end $$;
 \ir policy/lints/grant_beyond_rows.sql
 --*/}}
 --{{"\n"}}{{ template "policy/lints/grant_beyond_rows.sql" . }}
+--{{/*
+\ir policy/lints/login_settings.sql
+--*/}}
+--{{"\n"}}{{ template "policy/lints/login_settings.sql" . }}
+--{{/*
+\ir policy/lints/own_schema_grant.sql
+--*/}}
+--{{"\n"}}{{ template "policy/lints/own_schema_grant.sql" . }}
 --{{/*
 \ir policy/lints/partition_grant.sql
 --*/}}
@@ -337,6 +349,10 @@ end $$;
 \ir policy/lints/schema_create.sql
 --*/}}
 --{{"\n"}}{{ template "policy/lints/schema_create.sql" . }}
+--{{/*
+\ir policy/lints/sequence_grant.sql
+--*/}}
+--{{"\n"}}{{ template "policy/lints/sequence_grant.sql" . }}
 --{{/*
 \ir policy/lints/setting_without_nullif.sql
 --*/}}

@@ -1,8 +1,8 @@
 -- All lints at once.  Tables: the catalog.  Caller: fluxbase_admin.
--- Invoker: it reads nothing but the catalog, which its caller may read.
+-- Invoker: it reads nothing but the catalog, which its caller may read.  To compile so long a query takes seconds, to run it does not.
 create or replace function auth.check(p_severity text default 'warning')
 returns table (code text, severity text, object text, evidence text, fix text, doc text)
-language plpgsql stable security invoker set search_path = pg_catalog, pg_temp
+language plpgsql stable security invoker set search_path = pg_catalog, pg_temp set jit = off
 as $$
 declare
   v_levels constant text[] := array['error', 'warning', 'info'];
@@ -15,11 +15,14 @@ begin
     select f.code, f.severity, f.object, f.evidence, f.fix, f.doc
     from (
       select * from auth.lint_context_not_verified union all
+      select * from auth.lint_database_locale union all
       select * from auth.lint_default_grants union all
       select * from auth.lint_definer_search_path union all
       select * from auth.lint_foreign_key_without_tenant union all
       select * from auth.lint_function_for_public union all
       select * from auth.lint_grant_beyond_rows union all
+      select * from auth.lint_login_settings union all
+      select * from auth.lint_own_schema_grant union all
       select * from auth.lint_partition_grant union all
       select * from auth.lint_policies_without_rls union all
       select * from auth.lint_policy_column_not_indexed union all
@@ -35,6 +38,7 @@ begin
       select * from auth.lint_rls_without_policy union all
       select * from auth.lint_role_bypasses_rls union all
       select * from auth.lint_schema_create union all
+      select * from auth.lint_sequence_grant union all
       select * from auth.lint_setting_without_nullif union all
       select * from auth.lint_temporary_for_public union all
       select * from auth.lint_tenant_table_open union all

@@ -1,11 +1,19 @@
 -- What the lints of auth.check() stand on.  Tables: the catalog and auth.settings.  Caller: fluxbase_admin.
 -- Each lint is a view of its own in lints/, with the columns code, severity, object, evidence, fix, doc.
 
+-- SQL of a request may also become what these roles are members of.  Roles whose rights have no end are role_bypasses_rls's affair.
 create or replace view auth.lint_request_roles with (security_invoker = true) as
-  select r.oid, r.rolname::text as name
-  from pg_catalog.pg_roles r
-  where r.rolname in ('anon', 'authenticated')
-     or r.rolname = any (string_to_array(auth.setting(p_key => 'request_roles'), ','));
+  with recursive reach (oid, name) as (
+    select r.oid, r.rolname::text
+    from pg_catalog.pg_roles r
+    where r.rolname in ('anon', 'authenticated')
+       or r.rolname = any (string_to_array(auth.setting(p_key => 'request_roles'), ','))
+    union
+    select g.oid, g.rolname::text
+    from reach join pg_catalog.pg_auth_members m on m.member = reach.oid join pg_catalog.pg_roles g on g.oid = m.roleid
+    where not (g.rolsuper or g.rolbypassrls or g.rolcreaterole or g.rolreplication or g.rolname = 'service_role' or g.rolname ~ '^(pg|fluxbase)_')
+      and not exists (select from pg_catalog.pg_class c where c.relowner = g.oid))
+  select reach.oid, reach.name from reach;
 revoke all on auth.lint_request_roles from public;
 grant select on auth.lint_request_roles to fluxbase_admin;
 comment on view auth.lint_request_roles is 'Roles that a request without a service key may run as.';
@@ -37,6 +45,44 @@ create or replace view auth.lint_exposed with (security_invoker = true) as
 revoke all on auth.lint_exposed from public;
 grant select on auth.lint_exposed to fluxbase_admin;
 comment on view auth.lint_exposed is 'Relations of the application that a role of requests may read or write, with those roles.';
+
+create or replace view auth.lint_logins with (security_invoker = true) as
+  select r.oid, r.rolname::text as name, r.rolname not in ('fluxbase_service', 'fluxbase_server') as for_requests
+  from pg_catalog.pg_roles r
+  where r.rolname in ('fluxbase_api', 'fluxbase_service', 'fluxbase_server')
+     or r.rolcanlogin and exists (
+       select from pg_catalog.pg_proc p join pg_catalog.pg_namespace n on n.oid = p.pronamespace cross join lateral aclexplode(p.proacl) a
+       where n.nspname = 'fluxbase' and p.proname = 'begin_request' and a.grantee = r.oid and a.privilege_type = 'EXECUTE');
+revoke all on auth.lint_logins from public;
+grant select on auth.lint_logins to fluxbase_admin;
+comment on view auth.lint_logins is 'Logins of the server, and those that auth.allow_data_login() let in.';
+
+-- body is without comments; of a function whose body is bound, as PostgreSQL prints it.
+create or replace view auth.lint_functions with (security_invoker = true) as
+  select p.oid, n.oid as schema_id, n.nspname::text as schema, format('%I.%I', n.nspname, p.proname) as bare_name,
+         format('%I.%I(%s)', n.nspname, p.proname, pg_get_function_identity_arguments(p.oid)) as name,
+         case p.prokind when 'p' then 'procedure' else 'function' end as kind,
+         p.prosecdef, p.proowner, p.proacl, p.proconfig, p.prorettype, p.prosqlbody is not null as is_bound,
+         p.prorettype in ('pg_catalog.trigger'::regtype, 'pg_catalog.event_trigger'::regtype) as is_trigger,
+         regexp_replace(coalesce(pg_get_function_sqlbody(p.oid), p.prosrc), '--[^\n]*|/\*.*?\*/', ' ', 'g') as body
+  from pg_catalog.pg_proc p join pg_catalog.pg_namespace n on n.oid = p.pronamespace
+  where n.nspname not in ('auth', 'audit', 'ratelimit', 'fluxbase', 'information_schema') and n.nspname !~ '^pg_'
+    and not exists (select from pg_catalog.pg_depend d
+                    where d.classid = 'pg_catalog.pg_proc'::regclass and d.objid = p.oid and d.deptype = 'e');
+revoke all on auth.lint_functions from public;
+grant select on auth.lint_functions to fluxbase_admin;
+comment on view auth.lint_functions is 'Functions and procedures of the application.';
+
+-- What the setting names, in its order: {pg_catalog,"$user",pg_temp}.  A list in one pair of quotes is one name, of no schema.
+create or replace function auth.lint_search_path(p_setting text)
+returns text[] language sql immutable parallel safe security invoker set search_path = pg_catalog, pg_temp
+return array(
+  select coalesce(replace(m.found[1], '""', '"'), lower(btrim(m.found[2])))
+  from regexp_matches(p_setting, '(?:"((?:[^"]|"")*)"|([^",]+))\s*(?:,\s*|$)', 'g') with ordinality m (found, ord)
+  order by m.ord);
+revoke all on function auth.lint_search_path(text) from public;
+grant execute on function auth.lint_search_path(text) to fluxbase_admin;
+comment on function auth.lint_search_path(text) is 'The schemas that a value of search_path names, in its order.';
 
 -- A function and not a view: under the pinned search_path an expression is printed with every name qualified.
 -- code is both expressions with the text of literals taken out, so that a search finds what is called and nothing that is said.

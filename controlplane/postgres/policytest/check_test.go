@@ -1,6 +1,7 @@
 package policytest
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -59,11 +60,20 @@ var defects = map[string]defect{
 	"view_not_invoker": {closedSQL + `create view v as select * from t; grant select on v to anon`, []string{`public.v: anon may use it`},
 		closedSQL + `create view v with (security_invoker = on) as select * from t; grant select on v to anon; create view w as select 1 as one`},
 	"relation_without_rls": {closedSQL + `create materialized view m as select * from t; grant select on m to authenticated`, []string{`public.m: authenticated may use this materialized view`}, closedSQL + `create materialized view m as select * from t`},
-	"grant_beyond_rows":    {closedSQL + `grant truncate, trigger on t to authenticated; grant references on t to public`, []string{`public.t: REFERENCES to public, TRIGGER to authenticated, TRUNCATE to authenticated`}, closedSQL},
+	"grant_beyond_rows": {closedSQL + `grant truncate, trigger on t to authenticated; grant references on t to public; create role reporters; grant reporters to authenticated;
+		create table u (a int, b int); select auth.enable_rls('u'); grant references (a) on u to reporters; grant insert (b) on u to anon with grant option;
+		create view v with (security_invoker = true) as select 1 as one; grant all on v to anon`,
+		[]string{`public.t: REFERENCES to public, TRIGGER to authenticated, TRUNCATE to authenticated`, `public.u: INSERT (b) with grant option to anon, REFERENCES (a) to reporters`, `public.v: TRIGGER to anon`},
+		closedSQL + `grant all on t to service_role; create materialized view m as select 1 as one; create role reporters; grant truncate on t to reporters`},
 	"partition_grant": {`create table public.t (id int) partition by list (id); create table public.t1 partition of public.t default; grant select on t1 to anon`, []string{`public.t1: anon`},
 		`create table public.t (id int) partition by list (id); create table public.t1 partition of public.t default; grant select on t to anon`},
-	"role_bypasses_rls": {`alter role fluxbase_api bypassrls; alter role anon superuser; grant service_role to authenticated; create table public.mine (); alter table public.mine owner to fluxbase_server; grant anon to service_role`,
-		[]string{`role fluxbase_api: it is a superuser`, `role fluxbase_api: it may become anon`, `role anon: it is a superuser`, `role authenticated: it may become `, `role fluxbase_server: it owns public.mine`}, tableSQL},
+	"role_bypasses_rls": {`alter role fluxbase_api bypassrls; alter role anon superuser; grant service_role to authenticated; alter role authenticated createrole; grant anon to fluxbase_server;
+		create role backup login bypassrls; create role reporters; grant reporters to fluxbase_server; create table public.mine (); alter table public.mine owner to fluxbase_server; grant anon to service_role`,
+		[]string{`role fluxbase_api: it is a superuser`, `role fluxbase_api: it may become anon`, `role anon: it is a superuser`, `role authenticated: it may become `, `role fluxbase_server: it owns public.mine`,
+			`role authenticated: it has CREATEROLE`, `role fluxbase_server: it may become anon, reporters`, `role backup: it may log in and has BYPASSRLS`, `role fluxbase_service: it may become anon`},
+		tableSQL + `create role reporters; grant reporters to authenticated; create role app login`},
+	"role_bypasses_rls/predefined": {`grant pg_read_all_data to anon; grant fluxbase_owner to authenticated`,
+		[]string{`role anon: it may become pg_read_all_data`, `role authenticated: it may become fluxbase_owner`, `role fluxbase_api: it may become fluxbase_owner, pg_read_all_data`}, `create role reporters; grant reporters to service_role`},
 	"definer_search_path": {`create function public.f() returns int language sql security definer return 1;
 		create function public.g() returns int language sql security definer as 'select 1';
 		create function public.h() returns int language sql security definer set search_path = '' as 'select 1';
@@ -72,17 +82,49 @@ var defects = map[string]defect{
 		create function public.j(a int, b text) returns int language sql security definer set search_path = open, pg_temp as 'select 1'`,
 		[]string{`function public.g(): it takes the search_path of its caller`, `function public.h(): pg_temp is not last`, `function public.i(): pg_temp is not last`, `function public.j(a integer, b text): anon may create objects in schema open`},
 		`create function public.g() returns int language sql as 'select 1'; create function public.h() returns int language sql security definer set search_path = pg_catalog, public, pg_temp as 'select 1'`},
-	"function_for_public": {`create function public.f() returns int language sql return 1; create function public.g() returns int language sql security definer return 1`,
-		[]string{`function public.f(): everybody may execute it`, `function public.g(): everybody may execute it, and it runs with the rights of`},
-		`create function public.f() returns int language sql return 1; revoke all on function public.f() from public; create schema closed; create function closed.f() returns int language sql return 1`},
+	"definer_search_path/list": {`create function public.f() returns int language sql security definer set search_path = 'pg_catalog, pg_temp' as 'select 1';
+		create function public.g() returns int language sql security definer set search_path = pg_temp, public, pg_temp as 'select 1';
+		do $$ begin execute format('create schema %I; grant create on schema %1$I to anon', session_user); execute format('grant create on database %I to authenticated', current_database()); end $$;
+		create function public.h() returns int language sql security definer set search_path = "$user", pg_temp as 'select 1';
+		create procedure public.p() language sql security definer set search_path = missing, pg_temp as 'select 1'`,
+		[]string{`function public.f(): pg_temp is not last`, `function public.g(): pg_temp is not last`, `function public.h(): anon may create objects in schema`, `procedure public.p(): authenticated may create the schema missing`},
+		`create function public.h() returns int language sql security definer set search_path = "$user", "pg_catalog", pg_temp as 'select 1'; create procedure public.p() language sql security definer set search_path = missing, pg_temp as 'select 1'`},
+	"function_for_public": {`create function public.f() returns int language sql return 1; create function public.g() returns int language sql security definer return 1; create procedure public.p(a int) language plpgsql as 'begin end'`,
+		[]string{`function public.f(): everybody may execute it`, `function public.g(): everybody may execute it, and it runs with the rights of`, `procedure public.p(IN a integer): everybody may execute it`},
+		`create function public.e() returns event_trigger language plpgsql as 'begin end'; create function public.f() returns int language sql return 1; revoke all on function public.f() from public; create schema closed; create function closed.f() returns int language sql return 1`},
 	"default_grants": {`alter default privileges in schema public grant select, insert on tables to anon`, []string{`in schema public: every new table grants insert, select to anon`}, `alter default privileges grant select on tables to service_role`},
-	"schema_create":  {`grant create on schema public to authenticated`, []string{`schema public: authenticated may create`}, `grant create on schema public to service_role`},
-	"setting_without_nullif": {closedSQL + `create policy p on t to authenticated using (user_id = (select current_setting('app.user', true)::uuid)); create policy q on t to authenticated using (a = current_setting('app.a'))`,
-		[]string{`policy p on public.t: it reads current_setting('app.user'::text, true)`, `policy q on public.t: it reads current_setting('app.a'::text)`},
-		closedSQL + `create policy p on t to authenticated using (user_id = (select nullif(current_setting('app.user', true), '')::uuid))`},
+	"default_grants/kinds": {`alter default privileges grant all on sequences to anon; alter default privileges grant execute on functions to anon; alter default privileges in schema public grant execute on functions to public; alter default privileges grant usage on schemas to public`,
+		[]string{`every new sequence grants select, update to anon`, `every new function grants execute to anon`, `in schema public: every new function grants execute to public`, `every new schema grants usage to public`},
+		`alter default privileges grant usage on sequences to anon; alter default privileges grant execute on functions to service_role`},
+	"schema_create": {`grant create on schema public to authenticated`, []string{`schema public: authenticated may create`}, `grant create on schema public to service_role`},
+	"schema_create/database": {`do $$ begin execute format('grant create on database %I to anon', current_database()); end $$; grant create on schema auth to authenticated`,
+		[]string{`: anon may create schemas in it`, `schema auth: authenticated may create objects in it`}, `do $$ begin execute format('grant create on database %I to service_role', current_database()); end $$`},
+	"sequence_grant": {closedSQL + `grant all on sequence t_id_seq to anon; create sequence s; grant select on s to public`, []string{`sequence public.t_id_seq: SELECT to anon, UPDATE to anon`, `sequence public.s: SELECT to public`},
+		closedSQL + `create sequence s; grant usage on s to anon; grant all on s to service_role; create schema closed; create sequence closed.s; grant select on closed.s to anon`},
+	"own_schema_grant": {`grant select (email) on auth.users to authenticated; grant insert on audit.log to fluxbase_api; grant usage on schema fluxbase to anon; create view auth.mine as select 1 as one; create function auth.mine() returns int language sql return 1`,
+		[]string{`auth.users: SELECT (email) to authenticated`, `audit.log: INSERT to fluxbase_api`, `schema fluxbase: USAGE to anon`, `auth.mine: it is in a schema of Fluxbase`, `function auth.mine(): it is in a schema of Fluxbase`},
+		`create role clerk; grant select on auth.users to clerk; grant usage on schema audit to clerk`},
+	"login_settings": {`alter role fluxbase_api set statement_timeout = 0; alter role fluxbase_service set lock_timeout = '1min'; alter role fluxbase_server reset lock_timeout; alter role fluxbase_server set statement_timeout = '1s';
+		do $$ begin execute format('alter role fluxbase_api in database %I set lock_timeout = 0', current_database()); end $$;
+		alter role fluxbase_api set search_path = public; alter role fluxbase_service set work_mem = '1GB'; create role other login; alter role other set lock_timeout = '5s'; select set_config('role', 'fluxbase_owner', true);
+		grant execute on function fluxbase.begin_request(text, uuid, uuid, uuid, text, text, text, boolean, integer) to other; reset role`,
+		[]string{`role fluxbase_api: its statement_timeout is off`, `role fluxbase_service: its lock_timeout is 1min, and the installation's is 5s`, `role fluxbase_server: it has no lock_timeout`, `role fluxbase_server: its statement_timeout is 1s`,
+			`role fluxbase_api: its lock_timeout is off`, `role fluxbase_api: it sets search_path to public`, `role fluxbase_service: it sets work_mem to 1GB`, `role other: it has no statement_timeout`, `role other: it has no idle_in_transaction_session_timeout`},
+		`alter role fluxbase_api set statement_timeout = '15000'; alter role fluxbase_service set idle_in_transaction_session_timeout = '0.5min'; alter role anon set statement_timeout = 0; alter database postgres set statement_timeout = 0`},
+	"setting_without_nullif": {closedSQL + `create policy p on t to authenticated using (user_id = (select current_setting('app.user', true)::uuid)); create policy q on t to authenticated using (a = current_setting('app.a'));
+		create policy r on t to authenticated using (a = nullif(current_setting('app.a'), '')); create policy s on t to authenticated using (a = current_setting('app.' || 'a', true));
+		create function public.asked() returns uuid language sql stable as 'select current_setting(''app.user'', true)::uuid -- not nullif('; create policy u on t to authenticated using (user_id = (select public.asked()))`,
+		[]string{`policy p on public.t: it reads current_setting('app.user'::text, true)`, `policy q on public.t: it reads current_setting('app.a'::text) without nullif(..., '') and missing_ok`, `policy r on public.t: it reads current_setting('app.a'::text) without missing_ok`,
+			`policy s on public.t: it reads current_setting(`, `function public.asked(): it reads current_setting('app.user', true) without nullif(..., '')`},
+		closedSQL + `create policy p on t to authenticated using (user_id = (select nullif(current_setting('app.user', true), '')::uuid)); create policy q on t to authenticated using (a = nullif(btrim(current_setting('app.a', true)), '') or id = 1 and current_setting('app.on', true) = 'yes');
+		create function public.asked() returns uuid language sql stable as 'select nullif(current_setting(''app.user'', true), '''')::uuid'; create policy u on t to authenticated using (user_id = (select public.asked())); create policy v on t to authenticated using (a = current_setting('TimeZone'))`},
 	"policy_user_metadata": {closedSQL + `create policy p on t to authenticated using ((select auth.jwt() -> 'user_metadata' ->> 'role') = a)`, []string{`policy p on public.t`}, closedSQL + `create policy p on t to authenticated using ((select auth.jwt() -> 'app_metadata' ->> 'role') = a)`},
 	"unique_without_tenant": {closedSQL + `alter table t add constraint t_a_key unique (a); create policy p on t to authenticated using (org_id = any ((select auth.org_ids())::uuid[]))`, []string{`index t_a_key on public.t: it is unique on (a)`},
-		closedSQL + `alter table t add unique (org_id, a), add code uuid default gen_random_uuid() unique; create policy p on t to authenticated using (org_id = any ((select auth.org_ids())::uuid[]))`},
+		closedSQL + `alter table t add unique (org_id, a), add unique (a, org_id), add code uuid default gen_random_uuid() unique; create policy p on t to authenticated using (org_id = any ((select auth.org_ids())::uuid[]))`},
+	"unique_without_tenant/kinds": {closedSQL + `create unique index t_low on t (lower(a)); create unique index t_part on t (a) where id > 5; create unique index t_inc on t (a) include (org_id); alter table t add constraint t_ex exclude using btree (a with =);
+		create policy p on t to authenticated using (org_id = any ((select auth.org_ids())::uuid[]))`,
+		[]string{`index t_low on public.t: it is unique on (expression)`, `index t_part on public.t: it is unique on (a)`, `index t_inc on public.t: it is unique on (a)`, `index t_ex on public.t: it is unique on (a)`},
+		closedSQL + `create unique index t_low on t ((org_id::text || lower(a))); create policy p on t to authenticated using (org_id = any ((select auth.org_ids())::uuid[]))`},
 	"foreign_key_without_tenant": {closedSQL + `alter table t add parent bigint constraint t_parent_fk references t (id); create policy p on t to authenticated using (org_id = (select auth.current_org_id()))`, []string{`constraint t_parent_fk on public.t: it refers to public.t without org_id`},
 		closedSQL + `alter table t add unique (org_id, id), add parent bigint, add foreign key (org_id, parent) references t (org_id, id); create policy p on t to authenticated using (org_id = (select auth.current_org_id()))`},
 	"user_reference_without_key": {closedSQL + `alter table t add author uuid; create policy p on t to authenticated using (author = (select auth.uid()))`, []string{`public.t: author is compared`}, closedSQL + `create policy p on t to authenticated using (user_id = (select auth.uid()))`},
@@ -127,17 +169,19 @@ func findings(t *testing.T, conn *pgx.Conn, sql string, args ...any) []string {
 func TestLints(t *testing.T) {
 	t.Parallel()
 	conn := demo(t)
-	codes := lines(t, conn, `select substr(viewname, 6) from pg_views where schemaname = 'auth' and viewname like 'lint\_%' and viewname not in ('lint_request_roles', 'lint_relations', 'lint_exposed') order by 1`)
-	for code := range defects {
-		if !slices.Contains(codes, code) {
-			t.Errorf("there is no lint %s", code)
+	codes := lines(t, conn, `select substr(viewname, 6) from pg_views where schemaname = 'auth' and viewname like 'lint\_%' and viewname not in ('lint_request_roles', 'lint_logins', 'lint_relations', 'lint_functions', 'lint_exposed') order by 1`)
+	for _, code := range codes {
+		if _, known := defects[code]; !known && code != "database_locale" { // which has a test of its own
+			t.Errorf("the lint %s has no test", code)
+		}
+		if _, err := os.Stat(filepath.Join("../../../docs/policies", code+".md")); err != nil {
+			t.Errorf("the lint %s has no page: %v", code, err)
 		}
 	}
-	for _, code := range codes {
-		d, known := defects[code]
-		if !known {
-			t.Errorf("the lint %s has no test", code)
-			continue
+	for name, d := range defects {
+		code, _, _ := strings.Cut(name, "/")
+		if !slices.Contains(codes, code) {
+			t.Errorf("there is no lint %s", code)
 		}
 		seed := d.seed
 		if name, ok := strings.CutPrefix(seed, "@"); ok {
@@ -153,11 +197,11 @@ func TestLints(t *testing.T) {
 			got := findings(t, conn, `select object || ': ' || evidence from auth.check('info') where code = $1`, code)
 			for _, want := range d.finds {
 				if !slices.ContainsFunc(got, func(f string) bool { return strings.HasPrefix(f, want) || strings.Contains(f, want) }) {
-					t.Errorf("%s does not find %q, but %q", code, want, got)
+					t.Errorf("%s does not find %q, but %q", name, want, got)
 				}
 			}
 			if len(got) != len(d.finds) {
-				t.Errorf("%s finds %q", code, got)
+				t.Errorf("%s finds %q", name, got)
 			}
 			if bad := lines(t, conn, `select f::text from auth.check('info') f where code is null or severity is null or object is null or evidence is null or fix is null
 				or doc <> 'https://github.com/wayli-app/fluxbase/blob/main/docs/policies/' || code || '.md'`); len(bad) > 0 {
@@ -167,12 +211,46 @@ func TestLints(t *testing.T) {
 		inTx(t, conn, func() {
 			exec(t, conn, d.sound)
 			if got := findings(t, conn, `select object || ': ' || evidence from auth.check('info') where code = $1`, code); len(got) > 0 {
-				t.Errorf("%s finds something in what is sound: %q", code, got)
+				t.Errorf("%s finds something in what is sound: %q", name, got)
 			}
 		})
-		page := filepath.Join("../../../docs/policies", code+".md")
-		if _, err := os.Stat(page); err != nil {
-			t.Errorf("the lint %s has no page: %v", code, err)
+	}
+}
+
+// The locale is that of a whole database; the view stands on nothing else.
+func TestCheckFindsLocale(t *testing.T) {
+	t.Parallel()
+	view, err := fluxbase.Files.ReadFile("sql/policy/lints/database_locale.sql")
+	if err != nil {
+		t.Fatal(err)
+	}
+	db := pgtest.Database(t)
+	super := db.Conn(t, "superuser")
+	for locale, want := range map[string]string{"tr-TR": "lower('I') is 'ı' here", "az": "lower('I') is 'ı' here", "en": ""} {
+		name := db.Name + "_" + strings.ToLower(strings.ReplaceAll(locale, "-", "_"))
+		_, err := super.Exec(t.Context(), `create database `+name+` template template0 encoding 'UTF8' locale_provider icu icu_locale '`+locale+`' locale 'C'`)
+		if err != nil && strings.Contains(err.Error(), "ICU is not supported") {
+			t.Skip("PostgreSQL was built without ICU")
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() {
+			if _, err := super.Exec(context.WithoutCancel(t.Context()), `drop database `+name+` with (force)`); err != nil {
+				t.Error(err)
+			}
+		})
+		conn, err := pgx.Connect(t.Context(), strings.Replace(db.URL("superuser"), db.Name, name, 1))
+		if err != nil {
+			t.Fatal(err)
+		}
+		exec(t, conn, `create schema auth`)
+		exec(t, conn, string(view))
+		got := strings.Join(lines(t, conn, `select code || ' ' || evidence from auth.lint_database_locale`), "; ")
+		if (got == "") != (want == "") || !strings.Contains(got, want) {
+			t.Errorf("%s: %q", locale, got)
+		}
+		if err := conn.Close(t.Context()); err != nil {
+			t.Error(err)
 		}
 	}
 }
