@@ -2,11 +2,9 @@ package guard
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"log/slog"
 	"reflect"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -78,13 +76,9 @@ func (l *Limiter) Reload(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("read rate limits: %w", err)
 	}
-	var rules []rateRule
-	if err := json.Unmarshal(text, &rules); err != nil {
+	rules, err := readRules(text)
+	if err != nil {
 		return fmt.Errorf("read rate limits: %w", err)
-	}
-	for i := range rules {
-		rules[i].segments = strings.Split(rules[i].Path, "/")
-		rules[i].fixed, _, _ = strings.Cut(rules[i].Path, "/*")
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -108,29 +102,10 @@ func (l *Limiter) Check(ctx context.Context, method, path string, who gateway.Ca
 		return Decision{}, nil
 	}
 	now := l.clock()
-	var (
-		d      Decision
-		ask    []Asking
-		atHand [4]meeting
-		met    = atHand[:0]
-	)
-	for i := range *rules {
-		r := &(*rules)[i]
-		if !r.about(method) || !r.matches(path) {
-			continue
-		}
-		if subject := r.subject(who); subject != "" {
-			met = append(met, meeting{r, lotKey{r.ID, subject}})
-		}
-	}
-	for {
-		refusal, refused, wait := l.fromMemory(now, met, &d, &ask)
-		if refused {
-			return refusal, nil
-		}
-		if wait == nil {
-			break
-		}
+	var atHand [4]meeting
+	met := meet(atHand[:0], *rules, method, path, &who)
+	d, ask, wait := l.fromMemory(now, met)
+	for wait != nil {
 		select {
 		case <-wait.done:
 		case <-ctx.Done():
@@ -140,8 +115,9 @@ func (l *Limiter) Check(ctx context.Context, method, path string, who gateway.Ca
 			return l.uncounted(met, wait.err)
 		}
 		now = l.clock()
+		d, ask, wait = l.fromMemory(now, met)
 	}
-	if len(ask) == 0 {
+	if d.Refused || len(ask) == 0 {
 		return d, nil
 	}
 	d, err := l.ask(ctx, now, met, ask, d)

@@ -1,6 +1,7 @@
 package guard
 
 import (
+	"slices"
 	"time"
 )
 
@@ -33,32 +34,26 @@ type question struct {
 // maxLots bounds the memory: beyond it, what ended is forgotten, and then everything, which is asked again.
 const maxLots = 100_000
 
-// meeting is a rule that a request meets, with its counter.
-type meeting struct {
-	rule *rateRule
-	key  lotKey
-}
-
 // fromMemory refuses what is known to be refused, gives out of the lots, and lists what must be asked; or it does nothing and
 // says what to wait for.
-func (l *Limiter) fromMemory(now time.Time, met []meeting, d *Decision, ask *[]Asking) (refusal Decision, refused bool, wait *question) {
+func (l *Limiter) fromMemory(now time.Time, met []meeting) (d Decision, ask []Asking, wait *question) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, m := range met {
 		if k, ok := l.lots[m.key]; ok && k.exhausted && now.Before(k.until) && m.rule.enforced() {
-			return Decision{Refused: true, Rule: m.rule.Name, Limit: m.rule.Limit, Reset: k.until.Sub(now)}, true, nil
+			return Decision{Refused: true, Rule: m.rule.Name, Limit: m.rule.Limit, Reset: k.until.Sub(now)}, nil, nil
 		}
 	}
 	for _, m := range met {
 		if q := l.asking[m.key]; q != nil && !l.lots[m.key].serves(now) {
-			return Decision{}, false, q
+			return Decision{}, nil, q
 		}
 	}
 	for _, m := range met {
 		k := l.lots[m.key]
 		switch {
 		case !k.serves(now):
-			*ask = append(*ask, Asking{m.rule.ID, m.key.subject, m.rule.want(), m.rule.Limit, m.rule.WindowSeconds, m.rule.enforced(), m.rule.Durable})
+			ask = append(ask, Asking{m.rule.ID, m.key.subject, m.rule.want(), m.rule.Limit, m.rule.WindowSeconds, m.rule.enforced(), m.rule.Durable})
 			if !m.rule.Durable {
 				l.asking[m.key] = &question{done: make(chan struct{})}
 			}
@@ -69,7 +64,7 @@ func (l *Limiter) fromMemory(now time.Time, met []meeting, d *Decision, ask *[]A
 			d.nearest(m.rule, k.left+k.remaining, k.until.Sub(now))
 		}
 	}
-	return Decision{}, false, nil
+	return d, ask, nil
 }
 
 // answered lets those go on who wait for the lots of ask.
@@ -94,51 +89,50 @@ func (l *Limiter) settle(now time.Time, met []meeting, taken []Taking, d Decisio
 	l.shrink(now)
 	for _, t := range taken {
 		key := lotKey{t.Rule, t.Subject}
-		var rule *rateRule
-		for _, m := range met {
-			if m.key == key {
-				rule = m.rule
-			}
-		}
-		if rule == nil {
+		i := slices.IndexFunc(met, func(m meeting) bool { return m.key == key })
+		if i < 0 {
 			continue
 		}
-		reset := time.Duration(t.ResetMS) * time.Millisecond
-		k := l.lots[key]
-		switch {
-		case t.Window < k.window: // another request has begun the next one meanwhile
-		case t.Window > k.window:
-			k = lot{window: t.Window}
-			fallthrough
-		default:
-			k.remaining = t.Remaining
-			switch {
-			case t.Granted > 0:
-				k.left += t.Granted - 1
-				k.until, k.exhausted = now.Add(reset), false
-			case k.left > 0 && now.Before(k.until): // of a lot that came meanwhile
-				k.left--
-				t.Granted = 1
-			default:
-				k.until, k.exhausted = now.Add(reset), true
-				if !k.logged {
-					k.logged = true
-					l.log.Warn("rate limit reached", "rule", rule.Name, "subject", t.Subject, "mode", rule.Mode)
-				}
+		rule, reset := met[i].rule, time.Duration(t.ResetMS)*time.Millisecond
+		if k := l.lots[key]; t.Window >= k.window { // else another request has begun the next one meanwhile
+			k, t.Granted = k.after(t, now, reset)
+			if k.exhausted && !k.logged {
+				k.logged = true
+				l.log.Warn("rate limit reached", "rule", rule.Name, "subject", t.Subject, "mode", rule.Mode)
 			}
 			l.lots[key] = k
 		}
-		if t.Granted > 0 {
+		switch {
+		case t.Granted > 0:
 			d.nearest(rule, t.Granted-1+t.Remaining, reset)
-			continue
-		}
-		if rule.enforced() {
+		case rule.enforced():
 			return Decision{Refused: true, Rule: rule.Name, Limit: rule.Limit, Reset: reset}
 		}
 	}
 	return d
 }
 
+// after is the lot that an answer leaves about its window or a later one, out of which the request that asked has been served; granted
+// is 0 when there was nothing for it.
+func (k lot) after(t Taking, now time.Time, reset time.Duration) (_ lot, granted int) {
+	if t.Window > k.window {
+		k = lot{window: t.Window}
+	}
+	k.remaining = t.Remaining
+	switch {
+	case t.Granted > 0:
+		k.left += t.Granted - 1
+		k.until, k.exhausted = now.Add(reset), false
+		return k, t.Granted
+	case k.left > 0 && now.Before(k.until): // of a lot that came meanwhile
+		k.left--
+		return k, 1
+	}
+	k.until, k.exhausted = now.Add(reset), true
+	return k, 0
+}
+
+// shrink keeps the lots below maxLots.
 func (l *Limiter) shrink(now time.Time) {
 	if len(l.lots) < maxLots {
 		return

@@ -1,6 +1,7 @@
 package guard
 
 import (
+	"encoding/json"
 	"net/http"
 	"net/netip"
 	"strings"
@@ -10,6 +11,7 @@ import (
 	"github.com/wayli-app/fluxbase/controlplane/gateway"
 )
 
+// rateRule is a row of ratelimit.rules, or the burst of one, whose id is negative.
 type rateRule struct {
 	ID            int    `json:"id"`
 	Name          string `json:"name"`
@@ -25,6 +27,40 @@ type rateRule struct {
 	fixed    string // what paths begin with that match
 }
 
+// readRules reads what fluxbase.rate_rules returns.
+func readRules(text []byte) ([]rateRule, error) {
+	var rules []rateRule
+	if err := json.Unmarshal(text, &rules); err != nil {
+		return nil, err
+	}
+	for i := range rules {
+		rules[i].segments = strings.Split(rules[i].Path, "/")
+		rules[i].fixed, _, _ = strings.Cut(rules[i].Path, "/*")
+	}
+	return rules, nil
+}
+
+// meeting is a rule that a request meets, with its counter.
+type meeting struct {
+	rule *rateRule
+	key  lotKey
+}
+
+// meet adds to met the rules that a request meets.
+func meet(met []meeting, rules []rateRule, method, path string, who *gateway.Caller) []meeting {
+	for i := range rules {
+		r := &rules[i]
+		if !r.about(method) || !r.matches(path) {
+			continue
+		}
+		if subject := r.subject(who); subject != "" {
+			met = append(met, meeting{r, lotKey{r.ID, subject}})
+		}
+	}
+	return met
+}
+
+// enforced is false for a rule that is only reported.
 func (r *rateRule) enforced() bool { return r.Mode == "enforce" }
 
 // want is how many requests a server takes at once: of a durable rule one, else a twentieth of the limit up to 100, and of
@@ -68,7 +104,7 @@ func (r *rateRule) matches(path string) bool {
 }
 
 // subject is who is counted, empty for a request that the rule is not about.
-func (r *rateRule) subject(who gateway.Caller) string {
+func (r *rateRule) subject(who *gateway.Caller) string {
 	switch r.Scope {
 	case "global":
 		return "*"
@@ -95,7 +131,7 @@ func (r *rateRule) subject(who gateway.Caller) string {
 }
 
 // ownKey is the key of a request, unless it is the one that all browsers have.
-func ownKey(who gateway.Caller) uuid.UUID {
+func ownKey(who *gateway.Caller) uuid.UUID {
 	if who.Role == "anon" {
 		return uuid.Nil
 	}
