@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -62,42 +63,16 @@ func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
 
 // serveUntil runs the listeners.
 func (s *Server) serveUntil(ctx context.Context, listener net.Listener) error {
-	served := make(chan error, 2+len(s.sides()))
-	web := s.web(s.handler)
-	stop, err := s.openSides(ctx, served)
+	sides := s.sides()
+	served := make(chan error, 1+len(sides))
+	stop, err := s.openSides(ctx, sides, served)
 	if err != nil {
 		_ = listener.Close()
 		return err
 	}
 	defer stop()
-	if address := s.config.Server.TLS.RedirectListen; address != "" {
-		second, err := new(net.ListenConfig).Listen(ctx, "tcp", address)
-		if err != nil {
-			_ = listener.Close()
-			return fmt.Errorf("server.tls.redirect_listen: %w", err)
-		}
-		answer := guard.Redirect(s.config.Server)
-		if s.acme != nil {
-			answer = s.acme.Challenges(answer)
-		}
-		redirect := s.web(answer)
-		defer redirect.Close() //nolint:errcheck // its answers are written at once
-		s.log.Info("redirecting", "listen", second.Addr().String(), "to", s.config.Server.TLS.RedirectHost)
-		go func() { served <- redirect.Serve(s.limited(second)) }()
-	}
-	go func() {
-		oldest := s.config.Server.TLS.MinVersion
-		switch {
-		case s.acme != nil:
-			web.TLSConfig = s.acme.TLS(oldest)
-		case s.certificate != nil:
-			web.TLSConfig = s.certificate.TLS(oldest)
-		default:
-			served <- web.Serve(s.limited(listener))
-			return
-		}
-		served <- web.ServeTLS(s.limited(listener), "", "")
-	}()
+	web := s.web(s.handler, s.tls())
+	go func() { served <- s.serveOn(listener, web) }()
 	select {
 	case err := <-served:
 		_ = web.Close()
@@ -105,6 +80,14 @@ func (s *Server) serveUntil(ctx context.Context, listener net.Listener) error {
 	case <-ctx.Done():
 		return s.shutDown(context.WithoutCancel(ctx), web, listener)
 	}
+}
+
+// serveOn serves on one listener until it is closed.
+func (s *Server) serveOn(listener net.Listener, web *http.Server) error {
+	if web.TLSConfig == nil {
+		return web.Serve(s.limited(listener))
+	}
+	return web.ServeTLS(s.limited(listener), "", "")
 }
 
 // shutDown ends serving. New connections are refused at once; those that are open may finish what they have sent.
@@ -129,11 +112,13 @@ func (s *Server) shutDown(ctx context.Context, web *http.Server, listener net.Li
 // then tells the client to close.
 const drainTime = 300 * time.Millisecond
 
-// web is an HTTP server with the configured limits; none of net/http's defaults, which are no limits, stays.
-func (s *Server) web(handler http.Handler) *http.Server {
+// web is an HTTP server with the configured limits; none of net/http's defaults, which are no limits, stays. Without a
+// configuration of TLS it speaks plain HTTP.
+func (s *Server) web(handler http.Handler, secure *tls.Config) *http.Server {
 	c := s.config.Server
 	return &http.Server{
 		Handler:           handler,
+		TLSConfig:         secure,
 		ReadTimeout:       c.ReadTimeout,
 		ReadHeaderTimeout: c.ReadHeaderTimeout,
 		WriteTimeout:      c.WriteTimeout,
@@ -155,6 +140,3 @@ func (s *Server) limited(l net.Listener) net.Listener {
 	return guard.Limit(l, c.MaxConnectionsPerAddress, guard.Proxies{Networks: c.TrustedProxies, Header: c.AddressHeader},
 		func() { s.metrics.Refused("too_many_connections") })
 }
-
-// certificateInterval is how often the files of the certificate are looked at.
-const certificateInterval = 2 * time.Second

@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
-	"fmt"
 	"io/fs"
 	"log/slog"
 	"net/http"
@@ -101,17 +100,8 @@ func New(ctx context.Context, o Options) (*Server, error) {
 	if err := o.Config.ServeError(); err != nil {
 		return nil, err
 	}
-	switch tls := o.Config.Server.TLS; {
-	case tls.Enabled && len(tls.ACME.Hosts) > 0:
-		var err error
-		if s.acme, err = guard.NewACME(tls.ACME); err != nil {
-			return nil, fmt.Errorf("server.tls.acme.ca_file: %w", err)
-		}
-	case tls.Enabled:
-		var err error
-		if s.certificate, err = guard.LoadCertificate(tls.CertFile, tls.KeyFile, s.log); err != nil {
-			return nil, err
-		}
+	if err := s.openTLS(); err != nil {
+		return nil, err
 	}
 	if err := s.openAdmin(); err != nil {
 		return nil, err

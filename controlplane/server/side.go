@@ -23,18 +23,19 @@ func (s *Server) sides() []side {
 	return []side{
 		{"server.metrics_listen", c.MetricsListen, s.metricsHandler(), nil},
 		{"server.admin.listen", c.Admin.Listen, admin, mutual},
+		{"server.tls.redirect_listen", c.TLS.RedirectListen, s.redirectHandler(), nil},
 	}
 }
 
-// openSides opens these listeners and begins to serve them. A failure later goes to the channel.
-func (s *Server) openSides(ctx context.Context, served chan<- error) (stop func(), err error) {
+// openSides opens these listeners, where they have an address, and begins to serve them. A failure later goes to the channel.
+func (s *Server) openSides(ctx context.Context, sides []side, served chan<- error) (stop func(), err error) {
 	var open []*http.Server
 	stop = func() {
 		for _, web := range open {
 			_ = web.Close()
 		}
 	}
-	for _, side := range s.sides() {
+	for _, side := range sides {
 		if side.address == "" {
 			continue
 		}
@@ -43,17 +44,10 @@ func (s *Server) openSides(ctx context.Context, served chan<- error) (stop func(
 			stop()
 			return nil, fmt.Errorf("%s: %w", side.key, err)
 		}
-		web := s.web(side.handler)
+		web := s.web(side.handler, side.tls)
 		open = append(open, web)
 		s.log.Info("listening", "for", side.key, "listen", listener.Addr().String())
-		go func() {
-			if side.tls == nil {
-				served <- web.Serve(s.limited(listener))
-				return
-			}
-			web.TLSConfig = side.tls
-			served <- web.ServeTLS(s.limited(listener), "", "")
-		}()
+		go func() { served <- s.serveOn(listener, web) }()
 	}
 	return stop, nil
 }
