@@ -6,51 +6,31 @@ import (
 	"os"
 	"time"
 
-	"github.com/google/uuid"
-
 	"github.com/wayli-app/fluxbase/controlplane/authn"
 	"github.com/wayli-app/fluxbase/controlplane/captcha"
 	"github.com/wayli-app/fluxbase/controlplane/config"
 	"github.com/wayli-app/fluxbase/controlplane/oauth"
 	"github.com/wayli-app/fluxbase/controlplane/password"
 	"github.com/wayli-app/fluxbase/controlplane/redirect"
-	"github.com/wayli-app/fluxbase/controlplane/seal"
 	"github.com/wayli-app/fluxbase/controlplane/token"
 )
 
+// openAuth makes the gate of tokens and the auth routes, with all that they need.
 func (s *Server) openAuth(ctx context.Context, o Options) error {
 	a := s.config.Auth
 	secret, err := token.NewSecret(a.JWTSecret.Reveal())
 	if err != nil {
 		return err
 	}
-	key, err := token.HMACKey("", secret)
-	if err != nil {
-		return err
-	}
-	ring, err := token.NewKeyRing(key)
-	if err != nil {
-		return err
-	}
-	var sealer authn.Sealer
-	if !a.EncryptionKey.IsZero() {
-		if sealer, err = seal.New(a.EncryptionKey.Reveal(), a.EncryptionKeyPrevious.Reveal()); err != nil {
-			return err
-		}
-	}
-	s.keys = &signingKeys{entries: s.gateway, ring: ring, secret: key, sealer: sealer, log: s.log, broken: map[uuid.UUID]bool{}, wake: make(chan struct{}, 1)}
-	if err := s.keys.reload(ctx); err != nil {
-		return err
-	}
-	if err := s.keys.check(); err != nil {
+	if err := s.openSigningKeys(ctx, secret); err != nil {
 		return err
 	}
 	rules := token.Rules{Issuer: a.JWTIssuer, Audience: a.JWTAudience, MaxLifetime: maxTokenLifetime, Leeway: a.ClockLeeway}
-	verifier, err := token.NewVerifier(ring, rules, s.clock)
+	verifier, err := token.NewVerifier(s.keys.ring, rules, s.clock)
 	if err != nil {
 		return err
 	}
-	signer, err := token.NewSigner(ring, rules, s.clock)
+	signer, err := token.NewSigner(s.keys.ring, rules, s.clock)
 	if err != nil {
 		return err
 	}
@@ -73,11 +53,9 @@ func (s *Server) openAuth(ctx context.Context, o Options) error {
 	if err != nil {
 		return err
 	}
-	var people authn.Captcha
-	if c := a.Captcha; c.Provider != config.NoCaptcha {
-		if people, err = captcha.New(captcha.Provider(c.Provider), c.Secret.Reveal(), c.URL); err != nil {
-			return err
-		}
+	people, err := s.newCaptcha()
+	if err != nil {
+		return err
 	}
 	if a.BreachedPasswords != "" {
 		if s.breached, err = password.NewBreached(os.DirFS(a.BreachedPasswords)); err != nil {
@@ -99,7 +77,7 @@ func (s *Server) openAuth(ctx context.Context, o Options) error {
 		Captcha:      people,
 		CrossSite:    s.guard.CrossSite,
 		LimitRefresh: s.limitRefresh,
-		Sealer:       sealer,
+		Sealer:       s.keys.sealer,
 		OAuth:        authn.OAuth{Providers: providers, Redirects: redirects, PublicURL: s.config.Server.PublicURL, Log: s.log},
 		Mail:         authn.Mail{Tokens: mailTokens, Sends: s.mail != nil, Direct: s.config.Mail.Links == config.DirectLinks},
 		Clock:        s.clock,
@@ -123,4 +101,13 @@ func (s *Server) openProviders() (*oauth.Providers, *redirect.List, error) {
 	}
 	redirects, err := redirect.New(a.SiteURL, a.RedirectURLs)
 	return providers, redirects, err
+}
+
+// newCaptcha is what asks the provider of the configuration about a person; nil without one.
+func (s *Server) newCaptcha() (authn.Captcha, error) {
+	c := s.config.Auth.Captcha
+	if c.Provider == config.NoCaptcha {
+		return nil, nil
+	}
+	return captcha.New(captcha.Provider(c.Provider), c.Secret.Reveal(), c.URL)
 }

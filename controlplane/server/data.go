@@ -11,6 +11,7 @@ import (
 	"github.com/wayli-app/fluxbase/controlplane/rest/dialect"
 )
 
+// openData reads the catalog and makes the data API.
 func (s *Server) openData(ctx context.Context) (err error) {
 	r := s.config.REST
 	s.catalog = catalog.NewCache(s.loadCatalog, s.clock)

@@ -32,6 +32,7 @@ type rateLimit struct {
 	WindowSeconds int    `json:"window_seconds"`
 }
 
+// openLimiter makes a limiter without rules, which counts in Redis when the configuration has one.
 func (s *Server) openLimiter(ctx context.Context) error {
 	c := s.config.RateLimiting
 	var counters guard.Counters

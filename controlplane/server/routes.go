@@ -14,7 +14,7 @@ var (
 	dataPrefixes = []string{"/api/v1/rest", "/rest/v1"}
 )
 
-// methods that may come to a table or a function; which of them fit is the data API's business.
+// dataMethods are the methods that may come to a table or a function; which of them fit is the data API's business.
 var dataMethods = []string{
 	http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPatch, http.MethodPut, http.MethodDelete, http.MethodOptions,
 }

@@ -77,6 +77,29 @@ func signingPlace(id uuid.UUID) seal.Place {
 	return seal.Place{Table: "auth.signing_keys", Column: "private_key", Row: id.String()}
 }
 
+// openSigningKeys reads the keys of access tokens: the secret of the environment, and those that the database has besides.
+func (s *Server) openSigningKeys(ctx context.Context, secret token.Secret) error {
+	key, err := token.HMACKey("", secret)
+	if err != nil {
+		return err
+	}
+	ring, err := token.NewKeyRing(key)
+	if err != nil {
+		return err
+	}
+	var sealer authn.Sealer
+	if a := s.config.Auth; !a.EncryptionKey.IsZero() {
+		if sealer, err = seal.New(a.EncryptionKey.Reveal(), a.EncryptionKeyPrevious.Reveal()); err != nil {
+			return err
+		}
+	}
+	s.keys = &signingKeys{entries: s.gateway, ring: ring, secret: key, sealer: sealer, log: s.log, broken: map[uuid.UUID]bool{}, wake: make(chan struct{}, 1)}
+	if err := s.keys.reload(ctx); err != nil {
+		return err
+	}
+	return s.keys.check()
+}
+
 // reload reads the keys, completes requests for new ones, and acts on both. After an error the old keys hold, each until
 // its end.
 func (k *signingKeys) reload(ctx context.Context) error {
