@@ -77,20 +77,6 @@ func (h *Handler) mountAdmin(r Router, middleware ...echo.MiddlewareFunc) {
 	}
 }
 
-// identified refuses whoever shows no credentials before anything else of the request is looked at.
-func (h *Handler) identified(handle sessionHandler) echo.HandlerFunc {
-	return func(c echo.Context) error {
-		caller, err := h.Gate.Caller(c.Request(), h.Origin(c))
-		switch {
-		case err != nil:
-			return err
-		case caller.SessionID == uuid.Nil && caller.APIKeyID == uuid.Nil:
-			return errNoAuthorization
-		}
-		return handle(h, c, caller)
-	}
-}
-
 // adminUsers answers with a page of users, how many there are in X-Total-Count, and the next and last page in Link
 // (RFC 8288). Its first parameter is the page: that is where clients look for it.
 func (h *Handler) adminUsers(c echo.Context, caller gateway.Caller) error {

@@ -1,7 +1,6 @@
 package authn
 
 import (
-	"crypto/sha256"
 	"encoding/base64"
 	"errors"
 
@@ -15,12 +14,6 @@ import (
 func newAuthCode() (text string, hash []byte) {
 	text = uuid.NewString()
 	return text, hashOf(text)
-}
-
-// hashOf is what the database stores of a random text.
-func hashOf(text string) []byte {
-	sum := sha256.Sum256([]byte(text))
-	return sum[:]
 }
 
 // ExchangeCode exchanges the code that a browser brought back for a session, for whoever has the verifier that the flow

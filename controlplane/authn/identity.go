@@ -2,13 +2,10 @@ package authn
 
 import (
 	"net/http"
-	"net/url"
 	"strings"
 
 	"github.com/google/uuid"
 	"github.com/labstack/echo/v4"
-
-	"github.com/wayli-app/fluxbase/controlplane/oauth"
 )
 
 // AuthorizeLink answers the signed-in user with the address to which a browser shall go to link an identity. It leads by
@@ -46,29 +43,6 @@ func (h *Handler) AuthorizeLink(c echo.Context) error {
 		URL string `json:"url"`
 	}{address})
 	return nil
-}
-
-// departWithTicket sends the browser that brings a ticket to the provider.
-func (h *Handler) departWithTicket(c echo.Context, p *oauth.Provider, q url.Values, ticket string) error {
-	if !isRandomText(ticket) {
-		return errBadState
-	}
-	d := newDeparture()
-	address, err := h.authorizeURL(c, p, q, d)
-	if err != nil {
-		return err
-	}
-	stateHash, sealed, err := h.sealDeparture(d)
-	if err != nil {
-		return err
-	}
-	a, err := h.call(c, h.Origin(c).anonymous(), sqlOAuthLinkBind, byteaArg(hashOf(ticket)), []byte(p.Name()), byteaArg(stateHash),
-		byteaArg(hashOf(d.browser)), []byte(sealed))
-	if err != nil {
-		return err
-	}
-	h.setFlowCookie(c, stateHash, d.browser, a.Lifetime)
-	return c.Redirect(http.StatusFound, address)
 }
 
 // IDToken exchanges an ID token that the client got from a provider itself for a session; with link_identity it links the

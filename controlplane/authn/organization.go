@@ -1,11 +1,7 @@
 package authn
 
 import (
-	"crypto/rand"
-	"crypto/sha256"
-	"encoding/base64"
 	"net/http"
-	"strings"
 
 	"github.com/google/uuid"
 	"github.com/labstack/echo/v4"
@@ -32,9 +28,6 @@ const (
 	sqlMyInvitations    = `select fluxbase.my_org_invitations()`
 	sqlOrgInviteAccept  = `select fluxbase.org_invitation_accept(p_id => $1, p_token_hash => $2)`
 )
-
-// inviteTokenPrefix is what tokens of invitations begin with.
-const inviteTokenPrefix = "fb_invite_"
 
 var errInvalidOrganization = badRequest("validation_failed",
 	"A slug has up to 63 characters a-z, 0-9 and hyphens, and a name 1 to 200 characters")
@@ -63,52 +56,6 @@ func (h *Handler) mountOrganizations(r Router, middleware ...echo.MiddlewareFunc
 	} {
 		r.Add(route.method, route.path, h.signedIn(route.handle), middleware...)
 	}
-}
-
-// pathID is an id in the path in its one canonical form; any other text names nothing.
-func pathID(c echo.Context, name, missing string) ([]byte, error) {
-	given := c.Param(name)
-	id, err := uuid.Parse(given)
-	if err != nil || id.String() != given {
-		return nil, statusErrors[missing]
-	}
-	return []byte(given), nil
-}
-
-// bodyID is an id in the body.
-func bodyID(given, name string) ([]byte, error) {
-	id, err := uuid.Parse(given)
-	if err != nil || !strings.EqualFold(id.String(), given) {
-		return nil, badRequest("validation_failed", name+" must be a UUID")
-	}
-	return uuidArg(id), nil
-}
-
-// sessionHandler handles a request of a session; the caller is who asks.
-type sessionHandler func(h *Handler, c echo.Context, caller gateway.Caller) error
-
-// signedIn refuses whoever has no session before anything else of the request is looked at.
-func (h *Handler) signedIn(handle sessionHandler) echo.HandlerFunc {
-	return func(c echo.Context) error {
-		caller, _, err := h.Gate.Session(c.Request(), h.Origin(c))
-		if err != nil {
-			return err
-		}
-		return handle(h, c, caller)
-	}
-}
-
-// pass calls an entry point and sends its result with the status; 204 has none.
-func (h *Handler) pass(c echo.Context, caller gateway.Caller, status int, sql string, args ...[]byte) error {
-	a, err := h.call(c, caller, sql, args...)
-	if err != nil {
-		return err
-	}
-	if status == http.StatusNoContent {
-		return c.NoContent(status)
-	}
-	writeRaw(c.Response(), status, a.Result)
-	return nil
 }
 
 // inOrganization is pass for a route whose path names the organization.
@@ -263,80 +210,4 @@ func (h *Handler) transferOrganization(c echo.Context, caller gateway.Caller) er
 	}
 	writeRaw(c.Response(), http.StatusOK, a.Result)
 	return nil
-}
-
-// invitations lists the open invitations of an organization.
-func (h *Handler) invitations(c echo.Context, caller gateway.Caller) error {
-	return h.inOrganization(c, caller, http.StatusOK, sqlOrgInvitations)
-}
-
-// invite invites an address, by mail unless the client does not want that or nobody sends any. The answer holds a token of its
-// own, which is stored nowhere else.
-func (h *Handler) invite(c echo.Context, caller gateway.Caller) error {
-	var b struct {
-		Email *string `json:"email"`
-		Role  *string `json:"role"`
-		Mail  *bool   `json:"mail"`
-	}
-	if err := readDocument(c, []string{"email", "role", "mail"}, &b); err != nil {
-		return err
-	}
-	org, err := pathID(c, "org", "organization_not_found")
-	if err != nil {
-		return err
-	}
-	token := newInviteToken()
-	hash := sha256.Sum256([]byte(token))
-	mail := h.Mail.Sends && (b.Mail == nil || *b.Mail)
-	a, err := h.call(c, caller, sqlOrgInvite, org, uuidArg(uuid.New()), optionalArg(text(b.Email)), optionalArg(text(b.Role)), byteaArg(hash[:]),
-		boolArg(mail))
-	if err != nil {
-		return slowed(a, err)
-	}
-	return sendWith(c, a.Result, "token", token)
-}
-
-// newInviteToken is 256 random bits as a text.
-func newInviteToken() string {
-	var random [32]byte
-	_, _ = rand.Read(random[:]) // it never fails
-	return inviteTokenPrefix + base64.RawURLEncoding.EncodeToString(random[:])
-}
-
-// revokeInvitation revokes an open invitation.
-func (h *Handler) revokeInvitation(c echo.Context, caller gateway.Caller) error {
-	id, err := pathID(c, "id", "invitation_not_found")
-	if err != nil {
-		return err
-	}
-	return h.inOrganization(c, caller, http.StatusNoContent, sqlOrgInviteRevoke, id)
-}
-
-// myInvitations lists the open invitations for the confirmed address of the signed-in user.
-func (h *Handler) myInvitations(c echo.Context, caller gateway.Caller) error {
-	return h.pass(c, caller, http.StatusOK, sqlMyInvitations)
-}
-
-// acceptInvitation makes the signed-in user a member: by the token of an invitation, or by the id of one that is for the
-// user's own confirmed address.
-func (h *Handler) acceptInvitation(c echo.Context, caller gateway.Caller) error {
-	var b struct {
-		Token *string `json:"token"`
-		ID    *string `json:"id"`
-	}
-	if err := readDocument(c, []string{"token", "id"}, &b); err != nil {
-		return err
-	}
-	if (text(b.Token) == "") == (text(b.ID) == "") {
-		return badRequest("validation_failed", "Send either the token or the id of the invitation")
-	}
-	if token := text(b.Token); token != "" {
-		hash := sha256.Sum256([]byte(token))
-		return h.pass(c, caller, http.StatusOK, sqlOrgInviteAccept, nil, byteaArg(hash[:]))
-	}
-	id, err := bodyID(text(b.ID), "id")
-	if err != nil {
-		return err
-	}
-	return h.pass(c, caller, http.StatusOK, sqlOrgInviteAccept, id, nil)
 }
