@@ -1,9 +1,6 @@
 package authn
 
 import (
-	"crypto/rand"
-	"crypto/sha256"
-	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -50,11 +47,8 @@ func (h *Handler) mountAPIKeys(r Router, middleware ...echo.MiddlewareFunc) {
 
 // newAPIKey is a key with 256 random bits, with the arguments that stand for it in the database.
 func newAPIKey() (key string, prefix, hash []byte) {
-	var random [32]byte
-	_, _ = rand.Read(random[:]) // it never fails
-	key = keyPrefixes[0] + base64.RawURLEncoding.EncodeToString(random[:])
-	sum := sha256.Sum256([]byte(key))
-	return key, []byte(key[:shownPrefix]), byteaArg(sum[:])
+	key = keyPrefixes[0] + randomText()
+	return key, []byte(key[:shownPrefix]), byteaArg(hashOf(key))
 }
 
 // optionalOrg is the id of an organization, nil for the caller's own keys.
@@ -103,11 +97,8 @@ func (h *Handler) createAPIKey(c echo.Context, caller gateway.Caller) error {
 	}
 	key, prefix, hash := newAPIKey()
 	a, err := h.call(c, caller, sqlKeyCreate, uuidArg(uuid.New()), org, optionalArg(text(b.Name)), textArrayArg(scopes), expires, prefix, hash)
-	switch {
-	case a != nil && a.Status == "validation_failed":
-		return errInvalidKeyRequest
-	case err != nil:
-		return err
+	if err != nil {
+		return whenInvalid(err, errInvalidKeyRequest)
 	}
 	return sendWith(c, a.Result, "key", key)
 }

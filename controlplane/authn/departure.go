@@ -56,23 +56,10 @@ func (h *Handler) Authorize(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	d := newDeparture()
-	address, err := h.authorizeURL(c, p, q, d)
-	if err != nil {
-		return err
-	}
-	stateHash, sealed, err := h.sealDeparture(d)
-	if err != nil {
-		return err
-	}
 	challenge, method := challengeArgs(q)
-	a, err := h.call(c, h.Origin(c).anonymous(), sqlOAuthBegin, []byte(p.Name()), byteaArg(stateHash), byteaArg(hashOf(d.browser)),
-		[]byte(sealed), []byte(target.String()), challenge, method)
-	if err != nil {
-		return err
-	}
-	h.setFlowCookie(c, stateHash, d.browser, a.Lifetime)
-	return c.Redirect(http.StatusFound, address)
+	return h.depart(c, p, q, func(stateHash, browserHash, sealed []byte) (string, [][]byte) {
+		return sqlOAuthBegin, [][]byte{[]byte(p.Name()), stateHash, browserHash, sealed, []byte(target.String()), challenge, method}
+	})
 }
 
 func (h *Handler) authorizeURL(c echo.Context, p *oauth.Provider, q url.Values, d departure) (string, error) {
@@ -120,6 +107,14 @@ func (h *Handler) departWithTicket(c echo.Context, p *oauth.Provider, q url.Valu
 	if !isRandomText(ticket) {
 		return errBadState
 	}
+	return h.depart(c, p, q, func(stateHash, browserHash, sealed []byte) (string, [][]byte) {
+		return sqlOAuthLinkBind, [][]byte{byteaArg(hashOf(ticket)), []byte(p.Name()), stateHash, browserHash, sealed}
+	})
+}
+
+// depart sends a browser to a provider, with the cookie by which it is known when it comes back. The entry point begins the flow.
+func (h *Handler) depart(c echo.Context, p *oauth.Provider, q url.Values,
+	begin func(stateHash, browserHash, sealed []byte) (sql string, args [][]byte)) error {
 	d := newDeparture()
 	address, err := h.authorizeURL(c, p, q, d)
 	if err != nil {
@@ -129,8 +124,8 @@ func (h *Handler) departWithTicket(c echo.Context, p *oauth.Provider, q url.Valu
 	if err != nil {
 		return err
 	}
-	a, err := h.call(c, h.Origin(c).anonymous(), sqlOAuthLinkBind, byteaArg(hashOf(ticket)), []byte(p.Name()), byteaArg(stateHash),
-		byteaArg(hashOf(d.browser)), []byte(sealed))
+	sql, args := begin(byteaArg(stateHash), byteaArg(hashOf(d.browser)), []byte(sealed))
+	a, err := h.call(c, h.Origin(c).anonymous(), sql, args...)
 	if err != nil {
 		return err
 	}

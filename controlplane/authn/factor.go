@@ -11,7 +11,6 @@ import (
 
 	"github.com/wayli-app/fluxbase/controlplane/gateway"
 	"github.com/wayli-app/fluxbase/controlplane/seal"
-	"github.com/wayli-app/fluxbase/controlplane/token"
 	"github.com/wayli-app/fluxbase/controlplane/totp"
 )
 
@@ -20,24 +19,13 @@ const typeTOTP = "totp"
 // maxStepUps is how often a step up is tried again when the session was refreshed in the middle of it.
 const maxStepUps = 5
 
-// pending is the caller of a route that a session may use although it still owes its second factor.
-func (h *Handler) pending(c echo.Context) (gateway.Caller, token.Access, error) {
-	caller, access, err := h.Gate.Session(c.Request(), h.Origin(c))
-	caller.MayOweFactor = true
-	return caller, access, err
-}
-
 // secretOf is where the secret of a factor is stored.
 func secretOf(factor uuid.UUID) seal.Place {
 	return seal.Place{Table: "auth.mfa_factors", Column: "secret", Row: factor.String()}
 }
 
-// Factors lists the factors of the signed-in user.
-func (h *Handler) Factors(c echo.Context) error {
-	caller, _, err := h.pending(c)
-	if err != nil {
-		return err
-	}
+// factors lists the factors of the signed-in user.
+func (h *Handler) factors(c echo.Context, caller gateway.Caller) error {
 	a, err := h.call(c, caller, sqlFactors)
 	if err != nil {
 		return err
@@ -63,12 +51,8 @@ type enrollmentTOTP struct {
 	URI       string `json:"uri"`
 }
 
-// EnrollFactor makes a factor. It counts for nothing until a code of it was verified.
-func (h *Handler) EnrollFactor(c echo.Context) error {
-	caller, _, err := h.pending(c)
-	if err != nil {
-		return err
-	}
+// enrollFactor makes a factor. It counts for nothing until a code of it was verified.
+func (h *Handler) enrollFactor(c echo.Context, caller gateway.Caller) error {
 	b, err := readBody(c, enrollMembers)
 	if err != nil {
 		return err
@@ -124,12 +108,8 @@ func enrolled(a *answer, secret, issuer string) (*enrollment, error) {
 	return e, err
 }
 
-// ChallengeFactor begins a verification.
-func (h *Handler) ChallengeFactor(c echo.Context) error {
-	caller, _, err := h.pending(c)
-	if err != nil {
-		return err
-	}
+// challengeFactor begins a verification.
+func (h *Handler) challengeFactor(c echo.Context, caller gateway.Caller) error {
 	id, err := factorID(c)
 	if err != nil {
 		return err
@@ -151,13 +131,9 @@ func (h *Handler) ChallengeFactor(c echo.Context) error {
 	return nil
 }
 
-// VerifyFactor checks a code and raises the session to aal2; the answer has its new tokens. The attempt is counted in
+// verifyFactor checks a code and raises the session to aal2; the answer has its new tokens. The attempt is counted in
 // PostgreSQL before the code is looked at, and PostgreSQL decides that a code is used once.
-func (h *Handler) VerifyFactor(c echo.Context) error {
-	caller, _, err := h.pending(c)
-	if err != nil {
-		return err
-	}
+func (h *Handler) verifyFactor(c echo.Context, caller gateway.Caller) error {
 	id, err := factorID(c)
 	if err != nil {
 		return err
@@ -166,8 +142,8 @@ func (h *Handler) VerifyFactor(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	challenge, err := uuid.Parse(text(b.ChallengeID))
-	if err != nil || challenge.String() != text(b.ChallengeID) {
+	challenge, ok := canonicalID(text(b.ChallengeID))
+	if !ok {
 		return badRequest("validation_failed", "challenge_id is not an id")
 	}
 	if h.Sealer == nil {
@@ -218,12 +194,8 @@ func (h *Handler) stepUp(c echo.Context, caller gateway.Caller, generation int64
 	return errBusy
 }
 
-// UnenrollFactor removes a factor; a verified one only at aal2.
-func (h *Handler) UnenrollFactor(c echo.Context) error {
-	caller, _, err := h.pending(c)
-	if err != nil {
-		return err
-	}
+// unenrollFactor removes a factor; a verified one only at aal2.
+func (h *Handler) unenrollFactor(c echo.Context, caller gateway.Caller) error {
 	id, err := factorID(c)
 	if err != nil {
 		return err
@@ -239,9 +211,8 @@ func (h *Handler) UnenrollFactor(c echo.Context) error {
 
 // factorID is the id in the path; what is no id is no factor.
 func factorID(c echo.Context) (uuid.UUID, error) {
-	given := c.Param("id")
-	id, err := uuid.Parse(given)
-	if err != nil || id.String() != given {
+	id, ok := canonicalID(c.Param("id"))
+	if !ok {
 		return uuid.Nil, errFactorNotFound
 	}
 	return id, nil

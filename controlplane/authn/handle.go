@@ -1,6 +1,7 @@
 package authn
 
 import (
+	"errors"
 	"net/http"
 	"strings"
 
@@ -8,6 +9,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"github.com/wayli-app/fluxbase/controlplane/gateway"
+	"github.com/wayli-app/fluxbase/controlplane/token"
 )
 
 // sessionHandler handles a request of a session; the caller is who asks.
@@ -17,6 +19,24 @@ type sessionHandler func(h *Handler, c echo.Context, caller gateway.Caller) erro
 func (h *Handler) signedIn(handle sessionHandler) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		caller, _, err := h.Gate.Session(c.Request(), h.Origin(c))
+		if err != nil {
+			return err
+		}
+		return handle(h, c, caller)
+	}
+}
+
+// pending is the caller of a route that a session may use although it still owes its second factor.
+func (h *Handler) pending(c echo.Context) (gateway.Caller, token.Access, error) {
+	caller, access, err := h.Gate.Session(c.Request(), h.Origin(c))
+	caller.MayOweFactor = true
+	return caller, access, err
+}
+
+// owing is signedIn for a route that a session may use although it still owes its second factor.
+func (h *Handler) owing(handle sessionHandler) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		caller, _, err := h.pending(c)
 		if err != nil {
 			return err
 		}
@@ -37,14 +57,27 @@ func (h *Handler) pass(c echo.Context, caller gateway.Caller, status int, sql st
 	return nil
 }
 
-// pathID is an id in the path in its one canonical form; any other text names nothing.
+// whenInvalid gives a meaning of its own to the status validation_failed of an entry point, which else is about an address.
+func whenInvalid(err error, meaning *Error) error {
+	if errors.Is(err, statusErrors["validation_failed"]) {
+		return meaning
+	}
+	return err
+}
+
+// canonicalID reads an id in its one canonical form (RFC 9562 section 4, in lower case).
+func canonicalID(text string) (id uuid.UUID, ok bool) {
+	id, err := uuid.Parse(text)
+	return id, err == nil && id.String() == text
+}
+
+// pathID is an id in the path in its canonical form; any other text names nothing.
 func pathID(c echo.Context, name, missing string) ([]byte, error) {
-	given := c.Param(name)
-	id, err := uuid.Parse(given)
-	if err != nil || id.String() != given {
+	id, ok := canonicalID(c.Param(name))
+	if !ok {
 		return nil, statusErrors[missing]
 	}
-	return []byte(given), nil
+	return uuidArg(id), nil
 }
 
 // bodyID is an id in the body.

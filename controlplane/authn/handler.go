@@ -93,28 +93,28 @@ func (h *Handler) Mount(r Router, middleware ...echo.MiddlewareFunc) {
 	r.Add(http.MethodPost, "/refresh", h.RefreshSession, middleware...)
 	r.Add(http.MethodPost, "/logout", h.Logout, middleware...)
 	r.Add(http.MethodGet, "/csrf", h.CSRFToken, middleware...)
-	r.Add(http.MethodGet, "/user", h.User, middleware...)
+	r.Add(http.MethodGet, "/user", h.owing((*Handler).user), middleware...)
 	r.Add(http.MethodPut, "/user", h.UpdateUser, middleware...)
-	r.Add(http.MethodGet, "/sessions", h.Sessions, middleware...)
-	r.Add(http.MethodDelete, "/sessions/:id", h.RevokeSession, middleware...)
+	r.Add(http.MethodGet, "/sessions", h.signedIn((*Handler).sessions), middleware...)
+	r.Add(http.MethodDelete, "/sessions/:id", h.signedIn((*Handler).revokeSession), middleware...)
 	r.Add(http.MethodGet, "/authorize", h.Authorize, middleware...)
 	r.Add(http.MethodGet, "/callback", h.Callback, middleware...)
 	r.Add(http.MethodPost, "/callback", h.CallbackForm, middleware...)
-	r.Add(http.MethodGet, "/identities", h.Identities, middleware...)
-	r.Add(http.MethodGet, "/user/identities/authorize", h.AuthorizeLink, middleware...)
-	r.Add(http.MethodDelete, "/user/identities/:id", h.UnlinkIdentity, middleware...)
+	r.Add(http.MethodGet, "/identities", h.signedIn((*Handler).identities), middleware...)
+	r.Add(http.MethodGet, "/user/identities/authorize", h.signedIn((*Handler).authorizeLink), middleware...)
+	r.Add(http.MethodDelete, "/user/identities/:id", h.signedIn((*Handler).unlinkIdentity), middleware...)
 	h.mountOrganizations(r, middleware...)
 	h.mountAdmin(r, middleware...)
 	h.mountMail(r, middleware...)
 	h.mountAPIKeys(r, middleware...)
-	r.Add(http.MethodGet, "/factors", h.Factors, middleware...)
-	r.Add(http.MethodPost, "/factors", h.EnrollFactor, middleware...)
-	r.Add(http.MethodGet, "/factors/recovery-codes", h.RecoveryCodes, middleware...)
-	r.Add(http.MethodPost, "/factors/recovery-codes", h.ReplaceRecoveryCodes, middleware...)
-	r.Add(http.MethodPost, "/factors/recovery-codes/verify", h.VerifyRecoveryCode, middleware...)
-	r.Add(http.MethodPost, "/factors/:id/challenge", h.ChallengeFactor, middleware...)
-	r.Add(http.MethodPost, "/factors/:id/verify", h.VerifyFactor, middleware...)
-	r.Add(http.MethodDelete, "/factors/:id", h.UnenrollFactor, middleware...)
+	r.Add(http.MethodGet, "/factors", h.owing((*Handler).factors), middleware...)
+	r.Add(http.MethodPost, "/factors", h.owing((*Handler).enrollFactor), middleware...)
+	r.Add(http.MethodGet, "/factors/recovery-codes", h.owing((*Handler).recoveryCodes), middleware...)
+	r.Add(http.MethodPost, "/factors/recovery-codes", h.owing((*Handler).replaceRecoveryCodes), middleware...)
+	r.Add(http.MethodPost, "/factors/recovery-codes/verify", h.owing((*Handler).verifyRecoveryCode), middleware...)
+	r.Add(http.MethodPost, "/factors/:id/challenge", h.owing((*Handler).challengeFactor), middleware...)
+	r.Add(http.MethodPost, "/factors/:id/verify", h.owing((*Handler).verifyFactor), middleware...)
+	r.Add(http.MethodDelete, "/factors/:id", h.owing((*Handler).unenrollFactor), middleware...)
 }
 
 // call calls an entry point and returns its answer, which is there whenever the error is a refusal.
@@ -144,8 +144,8 @@ type tokenResponse struct {
 	ProviderRefreshToken string `json:"provider_refresh_token,omitempty"`
 }
 
-// sendSession signs the access token of a session and answers with it, or in cookies where these were asked for. The refresh token is made from session and
-// generation, so the answer to a repeated refresh is the child that exists already.
+// sendSession signs the access token of a session and answers with it, or in cookies where these were asked for. The refresh token
+// is made from session and generation, so the answer to a repeated refresh is the child that exists already.
 func (h *Handler) sendSession(c echo.Context, s *session) error {
 	return h.sendSessionWith(c, s, providerTokens{})
 }

@@ -4,18 +4,15 @@ import (
 	"net/http"
 	"strings"
 
-	"github.com/google/uuid"
 	"github.com/labstack/echo/v4"
+
+	"github.com/wayli-app/fluxbase/controlplane/gateway"
 )
 
-// AuthorizeLink answers the signed-in user with the address to which a browser shall go to link an identity. It leads by
+// authorizeLink answers the signed-in user with the address to which a browser shall go to link an identity. It leads by
 // way of this server, which gives that browser its cookie: the request here may come from a page of another site or from a
 // program, where none would stay.
-func (h *Handler) AuthorizeLink(c echo.Context) error {
-	caller, _, err := h.Gate.Session(c.Request(), h.Origin(c))
-	if err != nil {
-		return err
-	}
+func (h *Handler) authorizeLink(c echo.Context, caller gateway.Caller) error {
 	q, err := query(c)
 	if err != nil {
 		return err
@@ -82,33 +79,19 @@ func (h *Handler) IDToken(c echo.Context) error {
 	return h.sendSession(c, a.Session)
 }
 
-// Identities lists the ways in of the signed-in user.
-func (h *Handler) Identities(c echo.Context) error {
-	caller, _, err := h.Gate.Session(c.Request(), h.Origin(c))
-	if err != nil {
-		return err
-	}
-	a, err := h.call(c, caller, sqlIdentities)
-	if err != nil {
-		return err
-	}
-	writeRaw(c.Response(), http.StatusOK, a.Result)
-	return nil
+// identities lists the ways in of the signed-in user.
+func (h *Handler) identities(c echo.Context, caller gateway.Caller) error {
+	return h.pass(c, caller, http.StatusOK, sqlIdentities)
 }
 
-// UnlinkIdentity takes a way in from the signed-in user, never the last one.
-func (h *Handler) UnlinkIdentity(c echo.Context) error {
-	caller, _, err := h.Gate.Session(c.Request(), h.Origin(c))
+// unlinkIdentity takes a way in from the signed-in user, never the last one.
+func (h *Handler) unlinkIdentity(c echo.Context, caller gateway.Caller) error {
+	id, err := pathID(c, "id", "identity_not_found")
 	if err != nil {
 		return err
 	}
-	given := c.Param("id")
-	id, err := uuid.Parse(given)
-	if err != nil || id.String() != given {
-		return statusErrors["identity_not_found"]
-	}
 	enabled := "{" + strings.Join(h.OAuth.Providers.Enabled(), ",") + "}" // names have no character that would need quotes
-	if _, err := h.call(c, caller, sqlIdentityUnlink, uuidArg(id), []byte(enabled)); err != nil {
+	if _, err := h.call(c, caller, sqlIdentityUnlink, id, []byte(enabled)); err != nil {
 		return err
 	}
 	WriteJSON(c.Response(), http.StatusOK, struct{}{})

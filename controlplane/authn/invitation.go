@@ -1,9 +1,6 @@
 package authn
 
 import (
-	"crypto/rand"
-	"crypto/sha256"
-	"encoding/base64"
 	"net/http"
 
 	"github.com/google/uuid"
@@ -36,9 +33,8 @@ func (h *Handler) invite(c echo.Context, caller gateway.Caller) error {
 		return err
 	}
 	token := newInviteToken()
-	hash := sha256.Sum256([]byte(token))
 	mail := h.Mail.Sends && (b.Mail == nil || *b.Mail)
-	a, err := h.call(c, caller, sqlOrgInvite, org, uuidArg(uuid.New()), optionalArg(text(b.Email)), optionalArg(text(b.Role)), byteaArg(hash[:]),
+	a, err := h.call(c, caller, sqlOrgInvite, org, uuidArg(uuid.New()), optionalArg(text(b.Email)), optionalArg(text(b.Role)), byteaArg(hashOf(token)),
 		boolArg(mail))
 	if err != nil {
 		return slowed(a, err)
@@ -48,9 +44,7 @@ func (h *Handler) invite(c echo.Context, caller gateway.Caller) error {
 
 // newInviteToken is 256 random bits as a text.
 func newInviteToken() string {
-	var random [32]byte
-	_, _ = rand.Read(random[:]) // it never fails
-	return inviteTokenPrefix + base64.RawURLEncoding.EncodeToString(random[:])
+	return inviteTokenPrefix + randomText()
 }
 
 // revokeInvitation revokes an open invitation.
@@ -81,8 +75,7 @@ func (h *Handler) acceptInvitation(c echo.Context, caller gateway.Caller) error 
 		return badRequest("validation_failed", "Send either the token or the id of the invitation")
 	}
 	if token := text(b.Token); token != "" {
-		hash := sha256.Sum256([]byte(token))
-		return h.pass(c, caller, http.StatusOK, sqlOrgInviteAccept, nil, byteaArg(hash[:]))
+		return h.pass(c, caller, http.StatusOK, sqlOrgInviteAccept, nil, byteaArg(hashOf(token)))
 	}
 	id, err := bodyID(text(b.ID), "id")
 	if err != nil {

@@ -43,7 +43,7 @@ func (h *Handler) mountMail(r Router, middleware ...echo.MiddlewareFunc) {
 	r.Add(http.MethodPost, "/resend", h.Resend, middleware...)
 	r.Add(http.MethodGet, "/verify", h.OpenLink, middleware...)
 	r.Add(http.MethodPost, "/verify", h.Verify, middleware...)
-	r.Add(http.MethodGet, "/reauthenticate", h.Reauthenticate, middleware...)
+	r.Add(http.MethodGet, "/reauthenticate", h.signedIn((*Handler).reauthenticate), middleware...)
 	r.Add(http.MethodPost, "/invite", h.identified((*Handler).inviteUser), middleware...)
 	r.Add(http.MethodPost, "/admin/generate_link", h.identified((*Handler).generateLink), middleware...)
 }
@@ -59,6 +59,15 @@ func (h *Handler) redirectArg(c echo.Context) ([]byte, error) {
 		return nil, err
 	}
 	return []byte(target.String()), nil
+}
+
+// userArgs are the metadata of a user and where a mailed link shall lead, as arguments.
+func (h *Handler) userArgs(c echo.Context, b *body) (metadata, redirect []byte, err error) {
+	if metadata, err = b.metadata(); err != nil {
+		return nil, nil, err
+	}
+	redirect, err = h.redirectArg(c)
+	return metadata, redirect, err
 }
 
 // challenge is the code challenge of a body and its method, NULL without one.
@@ -94,11 +103,7 @@ func (h *Handler) requestMail(c echo.Context, kind string, b *body, createUser b
 	if err := h.checkCaptcha(c, b.MetaSecurity); err != nil {
 		return err
 	}
-	metadata, err := b.metadata()
-	if err != nil {
-		return err
-	}
-	redirect, err := h.redirectArg(c)
+	metadata, redirect, err := h.userArgs(c, b)
 	if err != nil {
 		return err
 	}
@@ -149,12 +154,8 @@ func (h *Handler) Resend(c echo.Context) error {
 	return badRequest("validation_failed", "Missing one of these types: signup, email_change")
 }
 
-// Reauthenticate mails the signed-in user a code.
-func (h *Handler) Reauthenticate(c echo.Context) error {
-	caller, _, err := h.Gate.Session(c.Request(), h.Origin(c))
-	if err != nil {
-		return err
-	}
+// reauthenticate mails the signed-in user a code.
+func (h *Handler) reauthenticate(c echo.Context, caller gateway.Caller) error {
 	if a, err := h.call(c, caller, sqlReauthenticate); err != nil {
 		return slowed(a, err)
 	}
@@ -174,11 +175,7 @@ func (h *Handler) inviteUser(c echo.Context, caller gateway.Caller) error {
 	if err := h.checkCaptcha(c, b.MetaSecurity); err != nil {
 		return err
 	}
-	metadata, err := b.metadata()
-	if err != nil {
-		return err
-	}
-	redirect, err := h.redirectArg(c)
+	metadata, redirect, err := h.userArgs(c, b)
 	if err != nil {
 		return err
 	}
@@ -192,11 +189,7 @@ func (h *Handler) generateLink(c echo.Context, caller gateway.Caller) error {
 		return err
 	}
 	kind, email := text(b.Type), text(b.Email)
-	metadata, err := b.metadata()
-	if err != nil {
-		return err
-	}
-	redirect, err := h.redirectArg(c)
+	metadata, redirect, err := h.userArgs(c, b)
 	if err != nil {
 		return err
 	}

@@ -29,8 +29,11 @@ const (
 	sqlOrgInviteAccept  = `select fluxbase.org_invitation_accept(p_id => $1, p_token_hash => $2)`
 )
 
-var errInvalidOrganization = badRequest("validation_failed",
-	"A slug has up to 63 characters a-z, 0-9 and hyphens, and a name 1 to 200 characters")
+var (
+	errInvalidOrganization = badRequest("validation_failed",
+		"A slug has up to 63 characters a-z, 0-9 and hyphens, and a name 1 to 200 characters")
+	errOwnOrganization = badRequest("validation_failed", "The organization is yours already")
+)
 
 func (h *Handler) mountOrganizations(r Router, middleware ...echo.MiddlewareFunc) {
 	for _, route := range []struct {
@@ -87,26 +90,14 @@ func (h *Handler) readOrganization(c echo.Context) (b organizationBody, err erro
 	return b, err
 }
 
-// organizationError says what was wrong with slug or name.
-func organizationError(a *answer, err error) error {
-	if a != nil && a.Status == "validation_failed" {
-		return errInvalidOrganization
-	}
-	return err
-}
-
 // createOrganization makes an organization that the signed-in user owns.
 func (h *Handler) createOrganization(c echo.Context, caller gateway.Caller) error {
 	b, err := h.readOrganization(c)
 	if err != nil {
 		return err
 	}
-	a, err := h.call(c, caller, sqlOrgCreate, uuidArg(uuid.New()), optionalArg(text(b.Slug)), optionalArg(text(b.Name)))
-	if err != nil {
-		return organizationError(a, err)
-	}
-	writeRaw(c.Response(), http.StatusCreated, a.Result)
-	return nil
+	err = h.pass(c, caller, http.StatusCreated, sqlOrgCreate, uuidArg(uuid.New()), optionalArg(text(b.Slug)), optionalArg(text(b.Name)))
+	return whenInvalid(err, errInvalidOrganization)
 }
 
 // updateOrganization changes slug or name.
@@ -119,12 +110,8 @@ func (h *Handler) updateOrganization(c echo.Context, caller gateway.Caller) erro
 	if err != nil {
 		return err
 	}
-	a, err := h.call(c, caller, sqlOrgUpdate, org, optionalArg(text(b.Slug)), optionalArg(text(b.Name)))
-	if err != nil {
-		return organizationError(a, err)
-	}
-	writeRaw(c.Response(), http.StatusOK, a.Result)
-	return nil
+	err = h.pass(c, caller, http.StatusOK, sqlOrgUpdate, org, optionalArg(text(b.Slug)), optionalArg(text(b.Name)))
+	return whenInvalid(err, errInvalidOrganization)
 }
 
 // deleteOrganization deletes an organization with its memberships, invitations and keys.
@@ -197,17 +184,5 @@ func (h *Handler) transferOrganization(c echo.Context, caller gateway.Caller) er
 	if err != nil {
 		return err
 	}
-	org, err := pathID(c, "org", "organization_not_found")
-	if err != nil {
-		return err
-	}
-	a, err := h.call(c, caller, sqlOrgTransfer, org, user)
-	switch {
-	case a != nil && a.Status == "validation_failed":
-		return badRequest("validation_failed", "The organization is yours already")
-	case err != nil:
-		return err
-	}
-	writeRaw(c.Response(), http.StatusOK, a.Result)
-	return nil
+	return whenInvalid(h.inOrganization(c, caller, http.StatusOK, sqlOrgTransfer, user), errOwnOrganization)
 }

@@ -10,6 +10,8 @@ import (
 	"strings"
 
 	"github.com/labstack/echo/v4"
+
+	"github.com/wayli-app/fluxbase/controlplane/gateway"
 )
 
 // Recovery codes are twenty hexadecimal digits, 80 random bits, in groups of five.
@@ -35,12 +37,8 @@ func readRecoveryCode(typed string) (hash [sha256.Size]byte, ok bool) {
 	return sha256.Sum256([]byte(digits)), true
 }
 
-// RecoveryCodes says how many codes the signed-in user has and how many are left.
-func (h *Handler) RecoveryCodes(c echo.Context) error {
-	caller, _, err := h.pending(c)
-	if err != nil {
-		return err
-	}
+// recoveryCodes says how many codes the signed-in user has and how many are left.
+func (h *Handler) recoveryCodes(c echo.Context, caller gateway.Caller) error {
 	a, err := h.call(c, caller, sqlRecoveryCodes)
 	if err != nil {
 		return err
@@ -49,12 +47,8 @@ func (h *Handler) RecoveryCodes(c echo.Context) error {
 	return nil
 }
 
-// ReplaceRecoveryCodes makes ten new codes, shown in this answer only; all older ones are void. It needs aal2.
-func (h *Handler) ReplaceRecoveryCodes(c echo.Context) error {
-	caller, _, err := h.pending(c)
-	if err != nil {
-		return err
-	}
+// replaceRecoveryCodes makes ten new codes, shown in this answer only; all older ones are void. It needs aal2.
+func (h *Handler) replaceRecoveryCodes(c echo.Context, caller gateway.Caller) error {
 	if c.Request().ContentLength != 0 {
 		if _, err := readBody(c, nil); err != nil {
 			return err
@@ -79,12 +73,8 @@ func (h *Handler) ReplaceRecoveryCodes(c echo.Context) error {
 	return nil
 }
 
-// VerifyRecoveryCode uses up a code in place of a factor and raises the session to aal2.
-func (h *Handler) VerifyRecoveryCode(c echo.Context) error {
-	caller, _, err := h.pending(c)
-	if err != nil {
-		return err
-	}
+// verifyRecoveryCode uses up a code in place of a factor and raises the session to aal2.
+func (h *Handler) verifyRecoveryCode(c echo.Context, caller gateway.Caller) error {
 	b, err := readBody(c, recoveryMembers)
 	if err != nil {
 		return err

@@ -34,11 +34,7 @@ func (h *Handler) Signup(c echo.Context) error {
 	if err := h.checkCaptcha(c, b.MetaSecurity); err != nil {
 		return err
 	}
-	metadata, err := b.metadata()
-	if err != nil {
-		return err
-	}
-	redirect, err := h.redirectArg(c)
+	metadata, redirect, err := h.userArgs(c, b)
 	if err != nil {
 		return err
 	}

@@ -3,7 +3,6 @@ package authn
 import (
 	"net/http"
 
-	"github.com/google/uuid"
 	"github.com/labstack/echo/v4"
 
 	"github.com/wayli-app/fluxbase/controlplane/gateway"
@@ -32,12 +31,8 @@ func (h *Handler) Logout(c echo.Context) error {
 	return c.NoContent(http.StatusNoContent)
 }
 
-// User answers with the signed-in user.
-func (h *Handler) User(c echo.Context) error {
-	caller, _, err := h.pending(c)
-	if err != nil {
-		return err
-	}
+// user answers with the signed-in user.
+func (h *Handler) user(c echo.Context, caller gateway.Caller) error {
 	a, err := h.call(c, caller, sqlUser)
 	if err != nil {
 		return err
@@ -118,12 +113,8 @@ func (h *Handler) compareCurrent(c echo.Context, caller gateway.Caller, secret s
 	return known.EncryptedPassword, boolArg(ok), nil
 }
 
-// Sessions lists the living sessions of the signed-in user.
-func (h *Handler) Sessions(c echo.Context) error {
-	caller, _, err := h.Gate.Session(c.Request(), h.Origin(c))
-	if err != nil {
-		return err
-	}
+// sessions lists the living sessions of the signed-in user.
+func (h *Handler) sessions(c echo.Context, caller gateway.Caller) error {
 	a, err := h.call(c, caller, sqlSessions)
 	if err != nil {
 		return err
@@ -132,16 +123,11 @@ func (h *Handler) Sessions(c echo.Context) error {
 	return nil
 }
 
-// RevokeSession ends one of the caller's own sessions. Anybody else's does not exist.
-func (h *Handler) RevokeSession(c echo.Context) error {
-	caller, _, err := h.Gate.Session(c.Request(), h.Origin(c))
-	if err != nil {
-		return err
-	}
+// revokeSession ends one of the caller's own sessions. Anybody else's does not exist.
+func (h *Handler) revokeSession(c echo.Context, caller gateway.Caller) error {
 	notFound := &Error{Status: http.StatusNotFound, Code: "session_not_found", Message: "No such session"}
-	given := c.Param("id")
-	id, err := uuid.Parse(given)
-	if err != nil || id.String() != given {
+	id, ok := canonicalID(c.Param("id"))
+	if !ok {
 		return notFound
 	}
 	a, err := h.call(c, caller, sqlSessionRevoke, uuidArg(id))
