@@ -61,6 +61,38 @@ func TestRateLimit(t *testing.T) {
 	wait(t, "the reset of the rule", func() bool { return !closed() })
 }
 
+// A new password costs as much as a login: nobody who is signed in keeps the workers from all others.
+func TestRateLimitOfUserUpdates(t *testing.T) {
+	t.Parallel()
+	s := servertest.Start(t, "FLUXBASE_RATE_LIMITING_ENABLED=true")
+	fresh(t, s)
+	s.CreateUser(t, ann)
+	s.CreateUser(t, bob)
+	hers, his := s.Login(t, ann), s.Login(t, bob)
+	update := func(k servertest.Tokens) int {
+		return s.Do(t, "PUT", "/auth/v1/user", map[string]any{"data": map[string]any{"a": 1}}, k.Bearer()).Status
+	}
+	passed := 0
+	for range 35 {
+		switch status := update(hers); status {
+		case 200:
+			passed++
+		case 429:
+		default:
+			t.Fatalf("%d", status)
+		}
+	}
+	if passed < 5 || passed > 30 {
+		t.Errorf("%d of 35 passed", passed)
+	}
+	if a := s.Do(t, "GET", "/auth/v1/user", nil, hers.Bearer()); a.Status != 200 {
+		t.Errorf("reading: %d %s", a.Status, a.Body)
+	}
+	if status := update(his); status != 200 {
+		t.Errorf("another user: %d", status)
+	}
+}
+
 func TestRateLimitOfData(t *testing.T) {
 	t.Parallel()
 	s := start(t, "FLUXBASE_RATE_LIMITING_ENABLED=true", "FLUXBASE_RATE_LIMITING_PER_HOUR=500",
