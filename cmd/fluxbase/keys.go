@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"text/tabwriter"
 	"time"
 
@@ -38,16 +39,16 @@ func asAdmin(cmd *cobra.Command, fn func(*pgx.Conn) error) error {
 	return explain(fn(conn))
 }
 
-// explain shows what PostgreSQL said for people, with its hint.
+// explain shows what PostgreSQL said for people, after what we were doing and with its hint.
 func explain(err error) error {
 	var pe *pgconn.PgError
 	switch {
 	case !errors.As(err, &pe):
 		return err
 	case pe.Hint != "":
-		return fmt.Errorf("%s\nhint: %s", pe.Message, pe.Hint)
+		return fmt.Errorf("%s%s\nhint: %s", strings.TrimSuffix(err.Error(), pe.Error()), pe.Message, pe.Hint)
 	default:
-		return errors.New(pe.Message)
+		return errors.New(strings.TrimSuffix(err.Error(), pe.Error()) + pe.Message)
 	}
 }
 

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"time"
@@ -40,6 +41,14 @@ func policyDir(args []string, otherwise string) string {
 	return otherwise
 }
 
+// inDirectory names the directory that could not be read: a file system does not know where it is.
+func inDirectory(dir string, err error) error {
+	if _, missing := os.Stat(dir); errors.Is(missing, fs.ErrNotExist) {
+		return fmt.Errorf("there is no directory %s", dir)
+	}
+	return fmt.Errorf("%s: %w", dir, err)
+}
+
 // withDatabase runs fn on a connection of the one who owns the tables.
 func withDatabase(cmd *cobra.Command, fn func(*pgx.Conn) error) error {
 	conn, err := connect(cmd.Context(), cmd)
@@ -73,9 +82,10 @@ func newPolicyPlanCommand() *cobra.Command {
 tables that the files name are locked with ACCESS EXCLUSIVE: nobody reads them. --against plans on a copy instead.`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			files, err := policy.ReadFiles(os.DirFS(policyDir(args, "policies")))
+			dir := policyDir(args, "policies")
+			files, err := policy.ReadFiles(os.DirFS(dir))
 			if err != nil {
-				return err
+				return inDirectory(dir, err)
 			}
 			if against != "" {
 				if err := cmd.Flags().Set("database", against); err != nil {
@@ -132,6 +142,8 @@ file. When nothing changes, nothing is written. --watch does it again whenever a
 				policy.Watch(cmd.Context(), os.DirFS(dir), func(files []policy.File, err error) {
 					if err == nil {
 						err = apply(files)
+					} else {
+						err = inDirectory(dir, err)
 					}
 					if err != nil && cmd.Context().Err() == nil {
 						fmt.Fprintf(cmd.ErrOrStderr(), "%v\n", err)
@@ -141,7 +153,7 @@ file. When nothing changes, nothing is written. --watch does it again whenever a
 			}
 			files, err := policy.ReadFiles(os.DirFS(dir))
 			if err != nil {
-				return err
+				return inDirectory(dir, err)
 			}
 			return apply(files)
 		},
@@ -163,14 +175,8 @@ func applyPolicies(cmd *cobra.Command, conn *pgx.Conn, files []policy.File, o po
 	return writeLock(cmd, conn, lockFile)
 }
 
-// becomeAdmin is for what only members of fluxbase_admin may call.
-func becomeAdmin(cmd *cobra.Command, conn *pgx.Conn) error {
-	_, err := conn.Exec(cmd.Context(), `set role fluxbase_admin`)
-	return err
-}
-
 func writeLock(cmd *cobra.Command, conn *pgx.Conn, name string) error {
-	if err := becomeAdmin(cmd, conn); err != nil {
+	if err := policy.BecomeAdmin(cmd.Context(), conn); err != nil {
 		return err
 	}
 	text, err := policy.Lock(cmd.Context(), conn)
@@ -221,7 +227,7 @@ func newPolicyCheckCommand() *cobra.Command {
 }
 
 func checkPolicies(cmd *cobra.Command, conn *pgx.Conn, lockFile string) error {
-	if err := becomeAdmin(cmd, conn); err != nil {
+	if err := policy.BecomeAdmin(cmd.Context(), conn); err != nil {
 		return err
 	}
 	drift, err := policy.Drift(cmd.Context(), conn, lockFile)

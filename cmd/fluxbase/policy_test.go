@@ -36,7 +36,8 @@ func TestPolicyCommand(t *testing.T) {
 			t.Errorf("policy %s: exit status %d, want %d and %s:\n%s", strings.Join(args, " "), got, code, want, out)
 		}
 	}
-	do(1, `no .sql file`, "plan", dir)
+	do(1, regexp.QuoteMeta(dir)+`: there is no .sql file`, "plan", dir)
+	do(1, `there is no directory .*/mistyped`, "apply", filepath.Join(dir, "mistyped"))
 	write("notes.sql", `select auth.protect('public.notes', 'owner');`)
 	do(2, `(?s)policies\n  \+ policy protect_owner on public.notes.*grants\n  \+ table.*flags\n.*indexes\n  \+ column.*changes`, "plan", dir)
 	do(1, `there is no .*policies.lock`, "check", dir)
@@ -60,4 +61,21 @@ func TestPolicyCommand(t *testing.T) {
 	}
 	write("more.sql", `create table public.more ();`)
 	do(1, `more than access rules`, "apply", dir)
+
+	// Whoever uses a table is in the way: which one it is, and that it was tried.
+	busy := db.Conn(t, "superuser")
+	if _, err := busy.Exec(t.Context(), `begin; lock table public.notes in access share mode`); err != nil {
+		t.Fatal(err)
+	}
+	do(1, `gave up after 1 attempts, a table is in use: take away .* on public.notes, .*lock timeout`, "plan", dir, "--lock-timeout=20ms", "--retries=0")
+	if _, err := busy.Exec(t.Context(), `rollback`); err != nil {
+		t.Fatal(err)
+	}
+	database = "--database=" + db.URL("fluxbase_api")
+	do(1, `no member of fluxbase_admin`, "check", dir)
+	do(1, `no member of fluxbase_admin`, "lock", dir)
+	if _, err := busy.Exec(t.Context(), `alter schema auth rename to other`); err != nil {
+		t.Fatal(err)
+	}
+	do(1, `this database has no Fluxbase`, "check", dir)
 }

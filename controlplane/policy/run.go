@@ -75,6 +75,29 @@ var (
 	writtenSQL string
 )
 
+var (
+	errNotInstalled = errors.New("this database has no Fluxbase, or that of an older release: fluxbase migrate")
+	errNoAdmin      = errors.New("the login is no member of fluxbase_admin: grant fluxbase_admin to it")
+)
+
+// BecomeAdmin turns the session into one of fluxbase_admin, which Lock, Drift and Check need, or says why it cannot.
+func BecomeAdmin(ctx context.Context, conn *pgx.Conn) error {
+	var installed, member bool
+	err := conn.QueryRow(ctx, `
+		select to_regprocedure('auth.policy_objects()') is not null,
+		       exists (select from pg_roles r where r.rolname = 'fluxbase_admin' and pg_has_role(r.oid, 'member'))`).Scan(&installed, &member)
+	switch {
+	case err != nil:
+		return err
+	case !installed:
+		return errNotInstalled
+	case !member:
+		return errNoAdmin
+	}
+	_, err = conn.Exec(ctx, `set role fluxbase_admin`)
+	return err
+}
+
 // applyLock lets one process at a time apply. It spells policy.
 const applyLock int64 = 0x706f6c696379
 
@@ -166,9 +189,9 @@ func (s *session) prepare(ctx context.Context, o Options) error {
 	case err != nil:
 		return err
 	case !installed:
-		return errors.New("this database has no Fluxbase, or that of an older release: fluxbase migrate")
+		return errNotInstalled
 	case !uses && !member:
-		return errors.New("the login is no member of fluxbase_admin: grant fluxbase_admin to it")
+		return errNoAdmin
 	case !counts:
 		return errors.New("track_counts is off: it must be on to see what the files write")
 	case !uses:
@@ -255,6 +278,7 @@ func (s *session) takeAway(ctx context.Context, managed []string) (bare map[stri
 	}
 	kept = map[string]bool{}
 	var batch pgx.Batch
+	var removed []string
 	for _, o := range objects {
 		switch {
 		case !wanted[o.Key]:
@@ -262,11 +286,19 @@ func (s *session) takeAway(ctx context.Context, managed []string) (bare map[stri
 			kept[o.Key] = true
 		default:
 			batch.Queue(o.Removal)
+			removed = append(removed, o.Key)
 		}
 	}
-	if batch.Len() > 0 {
-		if err := s.tx.SendBatch(ctx, &batch).Close(); err != nil {
-			return nil, nil, fmt.Errorf("take away what the files made before: %w", err)
+	if len(removed) > 0 {
+		results := s.tx.SendBatch(ctx, &batch)
+		for _, key := range removed {
+			if _, err := results.Exec(); err != nil {
+				_ = results.Close() // says the same
+				return nil, nil, fmt.Errorf("take away %s, which the files made before: %w", key, err)
+			}
+		}
+		if err := results.Close(); err != nil {
+			return nil, nil, err
 		}
 		if objects, err = s.objects(ctx); err != nil {
 			return nil, nil, err
