@@ -136,6 +136,9 @@ begin
     raise exception using errcode = '22023', message = format('%s is too long for the name of a schema', v_schema);
   elsif to_regnamespace(quote_ident(v_schema)) is not null then
     raise exception using errcode = '42P06', message = format('schema %I exists already', v_schema);
+  elsif exists (select from auth.admin_tenant_schemas t where t.schema_name = v_schema) then
+    raise exception using errcode = '42P06', message = format('schema %I is on the list of tenants, and gone', v_schema),
+      hint = format('select auth.drop_tenant_schema(%L), then make it anew', v_schema);
   end if;
   for v_item in
     select c.relname, c.relkind::text as kind from pg_class c
@@ -220,12 +223,12 @@ returns void language plpgsql volatile security invoker set search_path = pg_cat
 as $$
 begin
   perform auth.forget_tenant_schema(p_schema => p_schema);
-  execute format('drop schema %I cascade', p_schema);
+  execute format('drop schema if exists %I cascade', p_schema);  -- somebody may have dropped it by hand
   perform pg_notify('fluxbase_reload', '');
 end $$;
 revoke all on function auth.drop_tenant_schema(text) from public;
 grant execute on function auth.drop_tenant_schema(text) to fluxbase_admin;
-comment on function auth.drop_tenant_schema(text) is 'Drops the schema of a tenant with everything in it. The caller owns it.';
+comment on function auth.drop_tenant_schema(text) is 'Drops the schema of a tenant with everything in it, and takes it off the list. The caller owns it.';
 
 -- One transaction: either every tenant has the change or none.  Tables that the change makes are locked like the others.
 create or replace function auth.in_tenant_schemas(p_sql text, p_template text default 'tenant_template')
@@ -234,12 +237,22 @@ as $$
 declare
   v_schema text;
   v_org uuid;
+  v_detail text;
+  v_hint text;
 begin
+  if p_template is null or to_regnamespace(quote_ident(p_template)) is null then
+    raise exception using errcode = '3F000', message = format('%s is no template schema', quote_nullable(p_template)),
+      hint = 'auth.admin_tenant_schemas lists the schemas of tenants with their templates';
+  end if;
   for v_schema, v_org in
     select p_template, null
     union all
     (select t.schema_name, t.org_id from auth.admin_tenant_schemas t where t.template = p_template order by 1)
   loop
+    if to_regnamespace(quote_ident(v_schema)) is null then
+      raise exception using errcode = '3F000', message = format('schema %I is gone', v_schema),
+        hint = format('no schema was changed; select auth.drop_tenant_schema(%L) takes it off the list', v_schema);
+    end if;
     perform set_config('search_path', quote_ident(v_schema), true);
     begin
       execute p_sql;
@@ -247,7 +260,9 @@ begin
         perform auth.lock_tenant_schema(p_schema => v_schema, p_org_id => v_org);
       end if;
     exception when others then
-      raise exception using errcode = sqlstate, message = format('%s: %s', v_schema, sqlerrm), hint = 'no schema was changed';
+      get stacked diagnostics v_detail = pg_exception_detail, v_hint = pg_exception_hint;
+      raise exception using errcode = sqlstate, message = format('%s: %s', v_schema, sqlerrm), detail = v_detail,
+        hint = concat_ws('; ', nullif(v_hint, ''), 'no schema was changed');
     end;
     return next v_schema;
   end loop;

@@ -130,7 +130,36 @@ func TestTenantSchemaRefuses(t *testing.T) {
 	exec(t, b.owner, `select auth.create_tenant_schema('org0')`)
 	refused(t, b.owner, "42P06", "exists", `select auth.create_tenant_schema('org0')`)
 	refused(t, b.owner, "3F000", "no tenant", `select auth.drop_tenant_schema('public')`)
+	refused(t, b.owner, "3F000", "no template", `select auth.in_tenant_schemas('select 1', 'mistyped')`)
 	for _, who := range []string{"anon", "authenticated", "service_role"} {
 		refused(t, b.db.Conn(t, who), "42501", "permission denied", `select auth.create_tenant_schema('org1')`)
 	}
+}
+
+// One tenant in the way stops a migration for all, and the message says which one, why and what to do.
+func TestTenantMigrationThatFails(t *testing.T) {
+	t.Parallel()
+	b := newBed(t)
+	exec(t, b.owner, templateSQL)
+	exec(t, b.owner, `select auth.create_tenant_schema('org0'), auth.create_tenant_schema('org1')`)
+	exec(t, b.super, `insert into tenant_org1.folders (name) values ('too long')`)
+	const narrow = `select auth.in_tenant_schemas('alter table folders add constraint short check (length(name) < 5)')`
+	refused(t, b.owner, "23514", "tenant_org1: ", narrow)
+	if n := one[int](t, b.super, `select count(*)::int from pg_constraint where conname = 'short'`); n != 0 {
+		t.Errorf("%d schemas have half of the migration", n)
+	}
+	refused(t, b.owner, "23505", "Key (name)=(a) already exists", `select auth.in_tenant_schemas('insert into folders (name) select ''a'' from generate_series(1, 2)')`)
+	refused(t, b.owner, "42703", "Perhaps you meant", `select auth.in_tenant_schemas('select folders.nam from folders')`)
+	// The owner is held back like everybody; rows are changed as service_role.
+	exec(t, b.super, `grant usage on schema tenant_org0, tenant_org1 to service_role; grant select, update on tenant_template.folders, tenant_org0.folders, tenant_org1.folders to service_role`)
+	exec(t, b.owner, `select auth.in_tenant_schemas('set local role service_role; update folders set name = left(name, 3); reset role')`)
+	exec(t, b.owner, narrow)
+
+	// A schema that somebody dropped by hand does not end the migrations of all others for good.
+	exec(t, b.super, `drop schema tenant_org1 cascade`)
+	refused(t, b.owner, "3F000", "auth.drop_tenant_schema('tenant_org1')", `select auth.in_tenant_schemas('create table more (id integer)')`)
+	refused(t, b.owner, "42P06", "auth.drop_tenant_schema('tenant_org1')", `select auth.create_tenant_schema('org1')`)
+	exec(t, b.owner, `select auth.drop_tenant_schema('tenant_org1')`)
+	exec(t, b.owner, `select auth.in_tenant_schemas('create table more (id integer)')`)
+	exec(t, b.owner, `select auth.create_tenant_schema('org1')`)
 }
