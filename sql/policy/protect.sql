@@ -340,6 +340,15 @@ begin
     end if;
     return next v_statement || ';';
   end loop;
+  -- A revoke takes nothing that the roles have by way of PUBLIC or of another role.
+  if p_template = 'shared' and not p_dry_run then
+    select r.name into v_item from unnest(p_roles) r (name), unnest(array[v_key.attname::text, v_column]) c (name)
+    where has_column_privilege(r.name, p_table, c.name, 'update') limit 1;
+    if found then
+      raise exception using errcode = '42501', message = format('%I may still update the key or the owner of rows of %s', v_item.name, v_table),
+        detail = 'whoever is given a row to write could make it the own one', hint = format('revoke update on table %s from public, or from the role that %I belongs to', v_table, v_item.name);
+    end if;
+  end if;
 end $$;
 revoke all on function auth.protect(
   regclass, text, text, text, text, regclass, text, text, text[], text[], text[], text, text, text, text, text[],

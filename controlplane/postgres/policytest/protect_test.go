@@ -285,6 +285,10 @@ func TestProtectShared(t *testing.T) {
 	refused(t, b.owner, "22023", "grants", `select auth.protect('public.docs', 'shared', p_grants => false)`)
 	exec(t, b.owner, `create table public.keyless (user_id uuid)`)
 	refused(t, b.owner, "42704", "primary key", `select auth.protect('public.keyless', 'shared')`)
+	// Nor does it help to revoke from a role what PUBLIC has.
+	exec(t, b.owner, `create table public.drafts (id integer primary key, user_id uuid not null, body text); grant update on public.drafts to public`)
+	refused(t, b.owner, "42501", "revoke update on table public.drafts from public", `select auth.protect('public.drafts', 'shared')`)
+	exec(t, b.owner, `revoke update on public.drafts from public; select auth.protect('public.drafts', 'shared')`)
 	// The attack works when the grant that stops it is given.
 	exec(t, b.owner, `grant update on public.docs to authenticated`)
 	b.play(t, []step{
