@@ -116,18 +116,25 @@ func (r *rateRule) subject(who *gateway.Caller) string {
 		return id(ownKey(who))
 	case "org":
 		return id(who.OrgID)
-	case "client": // users and organizations make keys themselves: one more is no limit more
-		switch {
-		case who.UserID != uuid.Nil:
-			return "user:" + who.UserID.String()
-		case ownKey(who) != uuid.Nil && who.OrgID != uuid.Nil:
-			return "org:" + who.OrgID.String()
-		case ownKey(who) != uuid.Nil:
-			return "key:" + who.APIKeyID.String()
-		}
-		return "ip:" + address(who.IP)
+	case "client":
+		return Subject(who)
 	}
 	return ""
+}
+
+// Subject is who a request counts for, whatever it comes with: the user; else the organization whose API key it has; else the
+// key, unless it is the one that all browsers have; else the address, as [Group] has it. Users and organizations make keys
+// themselves: one more is no limit more.
+func Subject(who *gateway.Caller) string {
+	switch {
+	case who.UserID != uuid.Nil:
+		return "user:" + who.UserID.String()
+	case ownKey(who) != uuid.Nil && who.OrgID != uuid.Nil:
+		return "org:" + who.OrgID.String()
+	case ownKey(who) != uuid.Nil:
+		return "key:" + who.APIKeyID.String()
+	}
+	return "ip:" + address(who.IP)
 }
 
 // ownKey is the key of a request, unless it is the one that all browsers have.
