@@ -117,8 +117,11 @@ begin
               set_config('role', 'service_role', true);
       execute format('select array(select t.%1$I::text from %2$s t where t.%1$I is not null group by 1 order by 1 limit 20)', p_tenant_column, p_table) into v_tenants;
       raise exception using errcode = 'ZF999', message = 'undo';
-    exception when sqlstate 'ZF999' then
-      null;
+    exception
+      when sqlstate 'ZF999' then null;
+      when insufficient_privilege then
+        raise exception using errcode = '42501', message = format('rows of two tenants are not found: %s', sqlerrm),
+          detail = 'they are looked for as service_role', hint = format('grant select on %s to service_role', p_table);
     end;
     with member as materialized (
       select t.tenant, u.id, auth.tenants_of(p_user_id => u.id) as tenants

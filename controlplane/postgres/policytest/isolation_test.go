@@ -134,6 +134,8 @@ func TestIsolationIsNeverSilentlyGreen(t *testing.T) {
 	}
 	refused(t, dba, "22023", "name two users", `select auth.test_isolation('public.docs', 'team_id')`)
 	refused(t, dba, "42703", "no column", `select auth.test_isolation('public.docs', 'tenant')`)
+	exec(t, b.owner, `create table public.unseen (org_id uuid)`)
+	refused(t, dba, "42501", "grant select on public.unseen to service_role", `select auth.test_isolation('public.unseen', 'org_id')`)
 	refused(t, dba, "42P01", "table", `select auth.test_isolation(null, 'tenant')`)
 	refused(t, b.db.Conn(t, "authenticated"), "42501", "permission denied", `select auth.test_isolation('public.docs', 'team_id')`)
 }
