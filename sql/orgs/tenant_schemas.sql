@@ -140,14 +140,25 @@ begin
     raise exception using errcode = '42P06', message = format('schema %I is on the list of tenants, and gone', v_schema),
       hint = format('select auth.drop_tenant_schema(%L), then make it anew', v_schema);
   end if;
+  -- What a clone would lose, or share with the template, without saying so.
   for v_item in
-    select c.relname, c.relkind::text as kind from pg_class c
+    select c.relname as name, 'keep it in a schema of its own' as hint from pg_class c
     where c.relnamespace = v_template and (c.relkind not in ('r', 'v', 'S', 'i', 't') or c.relispartition)
     union all
-    select p.proname, 'function' from pg_proc p where p.pronamespace = v_template
+    select c.relname, 'a table of a template inherits from none' from pg_inherits i join pg_class c on c.oid = i.inhrelid where c.relnamespace = v_template and c.relkind = 'r'
+    union all
+    select c.relname, 'its rewrite rules: a trigger does that' from pg_rewrite r join pg_class c on c.oid = r.ev_class where c.relnamespace = v_template and c.relkind = 'r'
+    union all
+    select c.relname, 'all tenants would share it: alter sequence ... owned by the column that it is for' from pg_class c
+    where c.relnamespace = v_template and c.relkind = 'S'
+      and not exists (select from pg_depend d where d.classid = 'pg_class'::regclass and d.objid = c.oid and d.refclassid = 'pg_class'::regclass and d.deptype in ('a', 'i'))
+    union all
+    select p.proname, 'keep functions in a schema of their own' from pg_proc p where p.pronamespace = v_template
+    union all
+    select t.typname, 'keep types in a schema of their own' from pg_type t where t.typnamespace = v_template and t.typtype in ('d', 'e', 'r')
   loop
-    raise exception using errcode = '0A000', message = format('%I.%I cannot be cloned', p_template, v_item.relname),
-      detail = 'a template holds tables, views, sequences and indexes', hint = 'keep functions and types in a schema of their own';
+    raise exception using errcode = '0A000', message = format('%I.%I cannot be cloned', p_template, v_item.name),
+      detail = 'a template holds tables, views, indexes, and the sequences of columns', hint = v_item.hint;
   end loop;
 
   execute format('create schema %I', v_schema);
@@ -178,7 +189,8 @@ begin
     where c.relnamespace = v_template and c.relkind = 'r' and not exists (select from pg_catalog.pg_constraint k where k.conindid = i.indexrelid and k.contype in ('p', 'u', 'x'))
     order by i.indexrelid::regclass::text);
   v_statements := v_statements || array(
-    select format('create view %I.%I with (security_invoker = true) as %s', v_schema, c.relname, pg_get_viewdef(c.oid))
+    select format('create view %I.%I with (security_invoker = true%s) as %s', v_schema, c.relname,
+      (select string_agg(', ' || o, '') from unnest(c.reloptions) o where o not like 'security_invoker=%'), pg_get_viewdef(c.oid))
     from pg_catalog.pg_class c where c.relnamespace = v_template and c.relkind = 'v' order by c.oid);
   v_statements := v_statements || array(
     select format('create policy %I on %I.%I as %s for %s to %s%s%s', p.polname, v_schema, c.relname, case when p.polpermissive then 'permissive' else 'restrictive' end,
@@ -189,6 +201,10 @@ begin
   v_statements := v_statements || array(
     select pg_get_triggerdef(g.oid, true) from pg_catalog.pg_trigger g join pg_catalog.pg_class c on c.oid = g.tgrelid
     where c.relnamespace = v_template and not g.tgisinternal order by c.relname, g.tgname);
+  v_statements := v_statements || array(
+    select format('alter table %I.%I %s trigger %I', v_schema, c.relname, case g.tgenabled when 'D' then 'disable' when 'A' then 'enable always' else 'enable replica' end, g.tgname)
+    from pg_catalog.pg_trigger g join pg_catalog.pg_class c on c.oid = g.tgrelid
+    where c.relnamespace = v_template and not g.tgisinternal and g.tgenabled <> 'O');
   -- 3. Grants of schema, tables, columns and sequences.
   v_statements := v_statements || array(
     select format('grant %s%s on %s to %s%s', a.privilege_type, g.columns, g.object, case a.grantee when 0 then 'public' else a.grantee::regrole::text end,

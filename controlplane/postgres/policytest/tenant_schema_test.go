@@ -13,6 +13,9 @@ const templateSQL = `create schema tenant_template;
 	create index files_folder_id_idx on tenant_template.files (folder_id) where body is not null;
 	create view tenant_template.names as select f.id, d.name from tenant_template.files f join tenant_template.folders d on d.id = f.folder_id;
 	create trigger same before update on tenant_template.files for each row execute function suppress_redundant_updates_trigger();
+	create view tenant_template.named with (check_option = local) as select * from tenant_template.folders where name <> 'New';
+	create trigger asleep before delete on tenant_template.files for each row execute function suppress_redundant_updates_trigger();
+	alter table tenant_template.files disable trigger asleep;
 	comment on table tenant_template.files is 'What is kept.';
 	alter table tenant_template.folders enable row level security;
 	create policy everybody on tenant_template.folders to authenticated using (true) with check (name <> 'Secret');
@@ -24,15 +27,15 @@ const templateSQL = `create schema tenant_template;
 
 // surface is what a schema consists of, with its name left out.
 const surface = `
-	with c as (select c.oid, c.relname, c.relkind, c.relacl from pg_class c where c.relnamespace = $1::regnamespace)
+	with c as (select c.oid, c.relname, c.relkind, c.relacl, c.reloptions from pg_class c where c.relnamespace = $1::regnamespace)
 	select l from (
 		select format('column %s.%s %s %s %s %s', c.relname, a.attname, format_type(a.atttypid, a.atttypmod), a.attnotnull, a.attidentity::text || a.attgenerated::text, a.attacl)
 		from c join pg_attribute a on a.attrelid = c.oid and a.attnum > 0 where c.relkind in ('r', 'v')
 		union all select format('default %s %s', c.relname, pg_get_expr(d.adbin, d.adrelid)) from c join pg_attrdef d on d.adrelid = c.oid
 		union all select format('constraint %s %s %s', c.relname, k.conname, pg_get_constraintdef(k.oid)) from c join pg_constraint k on k.conrelid = c.oid
 		union all select 'index ' || pg_get_indexdef(i.indexrelid) from c join pg_index i on i.indrelid = c.oid
-		union all select format('view %s', pg_get_viewdef(c.oid)) from c where c.relkind = 'v'
-		union all select format('trigger %s', pg_get_triggerdef(g.oid)) from c join pg_trigger g on g.tgrelid = c.oid and not g.tgisinternal
+		union all select format('view %s %s', nullif(array_remove(c.reloptions, 'security_invoker=true'), '{}'), pg_get_viewdef(c.oid)) from c where c.relkind = 'v'
+		union all select format('trigger %s %s', g.tgenabled, pg_get_triggerdef(g.oid)) from c join pg_trigger g on g.tgrelid = c.oid and not g.tgisinternal
 		union all select format('policy %s %s %s %s %s', c.relname, p.polname, p.polcmd, pg_get_expr(p.polqual, p.polrelid), pg_get_expr(p.polwithcheck, p.polrelid))
 			from c join pg_policy p on p.polrelid = c.oid where p.polname not in ('tenant_schema', 'service_role_all')
 		union all select format('grant %s %s %s', c.relname, a.grantee::regrole, a.privilege_type) from c cross join lateral aclexplode(c.relacl) a where a.grantee <> 'fluxbase_test_installer'::regrole
@@ -127,6 +130,19 @@ func TestTenantSchemaRefuses(t *testing.T) {
 	refused(t, b.owner, "3F000", "template", `select auth.create_tenant_schema('org0', null)`)
 	refused(t, b.owner, "0A000", "functions.f", `select auth.create_tenant_schema('org0', 'functions')`)
 	refused(t, b.owner, "0A000", "parts.p", `select auth.create_tenant_schema('org0', 'parts')`)
+	for _, c := range []struct{ sql, object, text string }{
+		{`create type shape.x as enum ('a'); create table shape.t (x shape.x)`, "shape.x", "types"},
+		{`create domain shape.x as text`, "shape.x", "types"},
+		{`create sequence shape.s; create table shape.t (id integer default nextval('shape.s'))`, "shape.s", "owned by"},
+		{`create table shape.t (id integer); create table shape.c () inherits (shape.t)`, "shape.c", "inherits"},
+		{`create table shape.t (id integer); create rule r as on insert to shape.t do also nothing`, "shape.t", "rules"},
+		{`create table shape.t (id integer); create materialized view shape.m as select 1 as one`, "shape.m", "schema of its own"},
+	} {
+		exec(t, b.owner, `create schema shape; `+c.sql)
+		refused(t, b.owner, "0A000", c.object+" cannot", `select auth.create_tenant_schema('org0', 'shape')`)
+		refused(t, b.owner, "0A000", c.text, `select auth.create_tenant_schema('org0', 'shape')`)
+		exec(t, b.owner, `drop schema shape cascade`)
+	}
 	exec(t, b.owner, `select auth.create_tenant_schema('org0')`)
 	refused(t, b.owner, "42P06", "exists", `select auth.create_tenant_schema('org0')`)
 	refused(t, b.owner, "3F000", "no tenant", `select auth.drop_tenant_schema('public')`)
