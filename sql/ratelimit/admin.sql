@@ -55,7 +55,7 @@ begin
            case when coalesce(u.used, 0) < r.max_requests then 'passes' when r.mode = 'report' then 'reported' else 'refused' end
     from ratelimit.active_rules() r
     left join ratelimit.usage() u on u.rule = r.name and u.subject = case r.scope when 'global' then '*' else p_subject end
-    where (r.method is null or r.method = upper(p_method) or r.method = 'GET' and upper(p_method) = 'HEAD') and ratelimit.matches(p_pattern => r.path, p_path => p_path)
+    where (r.method is null or r.method = upper(p_method) or r.method = 'GET' and upper(p_method) = 'HEAD') and ratelimit.matches(p_pattern => r.path, p_path => ratelimit.canonical(p_path => p_path))
     order by r.id;
 end $$;
 revoke all on function ratelimit.why(text, text, text) from public;

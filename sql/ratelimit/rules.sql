@@ -4,21 +4,30 @@
 comment on column ratelimit.rules.scope is
   'Who is counted: ip (IPv6 by /64), user, api_key, org, client (user, else organization of the API key, else API key, else address) or global (all together).';
 
+-- Requests are counted under our names of paths: a rule with the other name would be about none.
+create or replace function ratelimit.canonical(p_path text)
+returns text language sql immutable parallel safe security invoker
+return regexp_replace(regexp_replace(p_path, '^/rest/v1(?=/|$)', '/api/v1/rest'), '^/auth/v1(?=/|$)', '/api/v1/auth');
+revoke all on function ratelimit.canonical(text) from public;
+comment on function ratelimit.canonical(text) is 'The path of ours for one that clients of Supabase use.';
+
 create or replace function ratelimit.set_rule(
   p_name text, p_scope text, p_limit integer, p_window interval, p_path text default null, p_method text default null,
   p_mode text default 'enforce', p_burst integer default null)
 returns void language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
 as $$
+declare
+  v_path text := ratelimit.canonical(p_path => p_path);
 begin
   insert into ratelimit.rules as r (name, scope, method, path, max_requests, window_seconds, mode, durable, burst)
-  values (p_name, p_scope, upper(p_method), p_path, p_limit, extract(epoch from p_window)::integer, p_mode,
-          coalesce(starts_with(p_path, '/api/v1/auth/'), false), p_burst)
+  values (p_name, p_scope, upper(p_method), v_path, p_limit, extract(epoch from p_window)::integer, p_mode,
+          coalesce(starts_with(v_path, '/api/v1/auth/'), false), p_burst)
   on conflict (name) do update
     set scope = excluded.scope, method = excluded.method, path = excluded.path, max_requests = excluded.max_requests,
         window_seconds = excluded.window_seconds, mode = excluded.mode, durable = excluded.durable, burst = excluded.burst,
         source = 'psql';
   perform audit.record(p_action => 'ratelimit.rule_set', p_details => jsonb_build_object('name', p_name, 'scope', p_scope,
-    'path', p_path, 'method', p_method, 'limit', p_limit, 'window', p_window, 'mode', p_mode, 'burst', p_burst));
+    'path', v_path, 'method', p_method, 'limit', p_limit, 'window', p_window, 'mode', p_mode, 'burst', p_burst));
   perform pg_notify('fluxbase_settings', 'ratelimit');
 end $$;
 revoke all on function ratelimit.set_rule(text, text, integer, interval, text, text, text, integer) from public;

@@ -170,6 +170,22 @@ func TestRateLimitAdministration(t *testing.T) {
 	refused(t, db.Conn(t, "fluxbase_api"), "42501", nil, `select fluxbase.rate_limit('[]')`)
 }
 
+// A rule by the name that clients of Supabase use is about the same requests.
+func TestRateLimitNamesOfPaths(t *testing.T) {
+	t.Parallel()
+	super := pgtest.Database(t).Conn(t, "superuser")
+	for path, want := range map[string]string{"/auth/v1/login": "/api/v1/auth/login true", "/rest/v1/*": "/api/v1/rest/* false",
+		"/rest/v10": "/rest/v10 false", "/x/rest/v1": "/x/rest/v1 false"} {
+		exec(t, super, `select ratelimit.set_rule(p_name => 'named', p_scope => 'ip', p_limit => 1, p_window => '1 minute', p_path => $1)`, path)
+		if got := one[string](t, super, `select path || ' ' || durable from ratelimit.active_rules() where name = 'named'`); got != want {
+			t.Errorf("%s: %s", path, got)
+		}
+	}
+	if got := one[string](t, super, `select string_agg(rule, ', ') from ratelimit.why('203.0.113.9', '/auth/v1/login')`); got != "login" {
+		t.Errorf("why: %s", got)
+	}
+}
+
 func TestRateLimitsOfTheConfiguration(t *testing.T) {
 	t.Parallel()
 	super := pgtest.Database(t).Conn(t, "superuser")
