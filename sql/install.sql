@@ -36,6 +36,10 @@ begin
     drop function auth.protect(regclass, text, text, text, text, regclass, text, text, text[], text[], text[], text, text, text, text, text[],
       boolean, boolean, boolean, boolean, boolean); -- without p_active_org; was in no release
   end if;
+  if to_regprocedure('auth.lint_expression(text)') is not null then
+    drop view auth.lint_policy_constant_or, auth.lint_policy_identity_per_row; -- made anew below
+    drop function auth.lint_expression(text); -- of printed text; was in no release
+  end if;
   if to_regprocedure('auth.sign_context(text, text, text)') is not null then
     drop function auth.sign_context(text, text, text); -- without p_only_org; was in no release
   end if;
@@ -254,6 +258,10 @@ end $$;
 --*/}}
 --{{"\n"}}{{ template "policy/lint_base.sql" . }}
 --{{/*
+\ir policy/lint_expressions.sql
+--*/}}
+--{{"\n"}}{{ template "policy/lint_expressions.sql" . }}
+--{{/*
 \ir policy/lints/context_not_verified.sql
 --*/}}
 --{{"\n"}}{{ template "policy/lints/context_not_verified.sql" . }}
@@ -265,6 +273,10 @@ end $$;
 \ir policy/lints/default_grants.sql
 --*/}}
 --{{"\n"}}{{ template "policy/lints/default_grants.sql" . }}
+--{{/*
+\ir policy/lints/definer_passes_rls.sql
+--*/}}
+--{{"\n"}}{{ template "policy/lints/definer_passes_rls.sql" . }}
 --{{/*
 \ir policy/lints/definer_search_path.sql
 --*/}}

@@ -17,6 +17,7 @@ begin
       select * from auth.lint_context_not_verified union all
       select * from auth.lint_database_locale union all
       select * from auth.lint_default_grants union all
+      select * from auth.lint_definer_passes_rls union all
       select * from auth.lint_definer_search_path union all
       select * from auth.lint_foreign_key_without_tenant union all
       select * from auth.lint_function_for_public union all
