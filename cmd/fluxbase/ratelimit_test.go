@@ -7,33 +7,20 @@ import (
 	"testing"
 	"time"
 
-	"github.com/wayli-app/fluxbase"
-	"github.com/wayli-app/fluxbase/controlplane/postgres/install"
 	"github.com/wayli-app/fluxbase/controlplane/postgres/pgtest"
 )
 
 // Four server processes, 200 logins at once, a limit of 10: exactly ten are read, whichever server they come to.
 func TestRateLimitOfSeveralServers(t *testing.T) {
 	t.Parallel()
-	ctx := t.Context()
 	c := pgtest.Cluster(t, pgtest.Options{})
-	if _, err := c.Superuser(t, "postgres").Exec(ctx, `create database app encoding 'UTF8' template template0`); err != nil {
-		t.Fatal(err)
-	}
-	conn := c.Superuser(t, "app")
-	if _, err := install.Migrate(ctx, conn, fluxbase.Files, install.Options{To: install.Latest}); err != nil {
-		t.Fatal(err)
-	}
-	passwords := install.Passwords{API: "crash-password-of-api", Service: "crash-password-of-service", Server: "crash-password-of-server"}
-	if err := install.SetPasswords(ctx, conn, passwords); err != nil {
-		t.Fatal(err)
-	}
+	installed(t, c)
 	if left := time.Until(time.Now().Truncate(time.Hour).Add(time.Hour)); left < time.Minute {
 		t.Skip("the window ends while the test runs")
 	}
 	var bases []string
 	for range 4 {
-		bases = append(bases, startServe(t, c, "app", `FLUXBASE_RATE_LIMITING_ENDPOINTS=[{"path":"/api/v1/auth/login","per_hour":10}]`))
+		bases = append(bases, startServe(t, c, `FLUXBASE_RATE_LIMITING_ENDPOINTS=[{"path":"/api/v1/auth/login","per_hour":10}]`))
 	}
 	var passed, refused, other atomic.Int64
 	var all sync.WaitGroup

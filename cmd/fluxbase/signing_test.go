@@ -11,8 +11,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/wayli-app/fluxbase"
-	"github.com/wayli-app/fluxbase/controlplane/postgres/install"
 	"github.com/wayli-app/fluxbase/controlplane/postgres/pgtest"
 )
 
@@ -34,17 +32,7 @@ func TestRotateSigningKeyUnderLoad(t *testing.T) {
 	t.Parallel()
 	ctx := t.Context()
 	c := pgtest.Cluster(t, pgtest.Options{})
-	if _, err := c.Superuser(t, "postgres").Exec(ctx, `create database app encoding 'UTF8' template template0`); err != nil {
-		t.Fatal(err)
-	}
-	conn := c.Superuser(t, "app")
-	if _, err := install.Migrate(ctx, conn, fluxbase.Files, install.Options{To: install.Latest}); err != nil {
-		t.Fatal(err)
-	}
-	passwords := install.Passwords{API: "crash-password-of-api", Service: "crash-password-of-service", Server: "crash-password-of-server"}
-	if err := install.SetPasswords(ctx, conn, passwords); err != nil {
-		t.Fatal(err)
-	}
+	conn := installed(t, c)
 	const workers = 4
 	_, err := conn.PgConn().Exec(ctx, `
 		create table public.notes (id bigint primary key);
@@ -53,13 +41,13 @@ func TestRotateSigningKeyUnderLoad(t *testing.T) {
 		grant select on public.notes to authenticated;
 		create policy notes_all on public.notes for select to authenticated using ((select auth.is_authenticated()));
 		select auth.set_setting('signing_key_lead_time', '5 seconds');
-		select auth.create_user(p_email => format('user%s@example.com', n), p_password => '`+crashPassword+`') from generate_series(1, 4) n`).ReadAll()
+		select auth.create_user(p_email => format('user%s@example.com', n), p_password => '`+userPassword+`') from generate_series(1, 4) n`).ReadAll()
 	if err != nil {
 		t.Fatal(err)
 	}
 	var bases []string
 	for range 2 {
-		bases = append(bases, startServe(t, c, "app", "FLUXBASE_RATE_LIMITING_ENABLED=false",
+		bases = append(bases, startServe(t, c, "FLUXBASE_RATE_LIMITING_ENABLED=false",
 			"FLUXBASE_AUTH_JWT_SECRET=rotation-Kz7wQ3xR9mT5vB2nL8pJ4hF6dS1g",
 			"FLUXBASE_AUTH_ENCRYPTION_KEY=sealing-Kz7wQ3xR9mT5vB2nL8pJ4hF6dS1g"))
 	}
@@ -80,7 +68,7 @@ func TestRotateSigningKeyUnderLoad(t *testing.T) {
 		first    [workers]tokens
 	)
 	for w := range workers {
-		logIn := fmt.Sprintf(`{"email":"user%d@example.com","password":"%s"}`, w+1, crashPassword)
+		logIn := fmt.Sprintf(`{"email":"user%d@example.com","password":"%s"}`, w+1, userPassword)
 		session, ok := ask(bases[w%2], "/auth/v1/token?grant_type=password", logIn)
 		if !ok {
 			t.Fatal("cannot log in")
