@@ -119,6 +119,15 @@ func newKeysListCommand() *cobra.Command {
 	return cmd
 }
 
+// keyID reads the id of a key.
+func keyID(text string) (uuid.UUID, error) {
+	id, err := uuid.Parse(text)
+	if err != nil {
+		return uuid.Nil, errors.New("an id is a UUID; fluxbase keys list shows them")
+	}
+	return id, nil
+}
+
 func newKeysRotateCommand() *cobra.Command {
 	var overlap time.Duration
 	cmd := &cobra.Command{
@@ -126,9 +135,9 @@ func newKeysRotateCommand() *cobra.Command {
 		Short: "Make the successor of a key and print it; the old one ends after the overlap",
 		Args:  cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			id, err := uuid.Parse(args[0])
+			id, err := keyID(args[0])
 			if err != nil {
-				return errors.New("an id is a UUID; fluxbase keys list shows them")
+				return err
 			}
 			return asAdmin(cmd, func(conn *pgx.Conn) error {
 				var key string
@@ -152,9 +161,9 @@ func newKeysRevokeCommand() *cobra.Command {
 		Short: "End a key: it is refused from the next request on",
 		Args:  cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			id, err := uuid.Parse(args[0])
+			id, err := keyID(args[0])
 			if err != nil {
-				return errors.New("an id is a UUID; fluxbase keys list shows them")
+				return err
 			}
 			return asAdmin(cmd, func(conn *pgx.Conn) error {
 				var revoked bool

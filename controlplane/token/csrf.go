@@ -1,12 +1,10 @@
 package token
 
 import (
-	"crypto/hkdf"
 	"crypto/hmac"
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base64"
-	"errors"
 	"fmt"
 
 	"github.com/google/uuid"
@@ -33,14 +31,11 @@ type CSRF struct {
 
 // NewCSRF derives the key.
 func NewCSRF(secret Secret) (*CSRF, error) {
-	if secret.bytes() == nil {
-		return nil, errors.New("auth.jwt_secret is not set")
-	}
-	key, err := hkdf.Key(sha256.New, secret.bytes(), nil, csrfLabel, sha256.Size)
+	key, err := secret.derive(csrfLabel)
 	if err != nil {
 		return nil, fmt.Errorf("derive key of CSRF tokens: %w", err)
 	}
-	return &CSRF{key: newSecret(key)}, nil
+	return &CSRF{key: key}, nil
 }
 
 // Mint returns a new token of a session.

@@ -1,12 +1,10 @@
 package token
 
 import (
-	"crypto/hkdf"
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"strings"
 
@@ -30,14 +28,11 @@ type MailTokens struct {
 
 // NewMailTokens derives the key.
 func NewMailTokens(secret Secret) (*MailTokens, error) {
-	if secret.bytes() == nil {
-		return nil, errors.New("auth.jwt_secret is not set")
-	}
-	key, err := hkdf.Key(sha256.New, secret.bytes(), nil, mailLabel, sha256.Size)
+	key, err := secret.derive(mailLabel)
 	if err != nil {
 		return nil, fmt.Errorf("derive key of mail tokens: %w", err)
 	}
-	return &MailTokens{key: newSecret(key)}, nil
+	return &MailTokens{key: key}, nil
 }
 
 // Mint returns the secrets of a row. The same id gives the same.

@@ -1,12 +1,10 @@
 package token
 
 import (
-	"crypto/hkdf"
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/binary"
-	"errors"
 	"fmt"
 
 	"github.com/google/uuid"
@@ -35,14 +33,11 @@ type RefreshTokens struct {
 
 // NewRefreshTokens derives the key.
 func NewRefreshTokens(secret Secret) (*RefreshTokens, error) {
-	if secret.bytes() == nil {
-		return nil, errors.New("auth.jwt_secret is not set")
-	}
-	key, err := hkdf.Key(sha256.New, secret.bytes(), nil, refreshLabel, sha256.Size)
+	key, err := secret.derive(refreshLabel)
 	if err != nil {
 		return nil, fmt.Errorf("derive key of refresh tokens: %w", err)
 	}
-	return &RefreshTokens{key: newSecret(key)}, nil
+	return &RefreshTokens{key: key}, nil
 }
 
 // Mint returns the token of a session's generation, counted from 1, and the

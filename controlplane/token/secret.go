@@ -1,6 +1,8 @@
 package token
 
 import (
+	"crypto/hkdf"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
@@ -56,6 +58,15 @@ func (s Secret) bytes() []byte {
 		return nil
 	}
 	return s.reveal()
+}
+
+// derive makes a key for one use, which the label names, by HKDF (RFC 5869).
+func (s Secret) derive(label string) (Secret, error) {
+	if s.bytes() == nil {
+		return Secret{}, errors.New("auth.jwt_secret is not set")
+	}
+	key, err := hkdf.Key(sha256.New, s.bytes(), nil, label, sha256.Size)
+	return newSecret(key), err
 }
 
 // String returns a mask.
