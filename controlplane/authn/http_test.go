@@ -4,73 +4,16 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
-	"net/http"
-	"os"
 	"regexp"
-	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"golang.org/x/crypto/bcrypt"
 
-	"github.com/wayli-app/fluxbase/controlplane/postgres/pgtest"
 	"github.com/wayli-app/fluxbase/controlplane/server/servertest"
 )
-
-func TestMain(m *testing.M) { pgtest.Main(m) }
-
-const (
-	ann = "ann@example.com"
-	bob = "bob@example.com"
-)
-
-func credentials(email, password string) map[string]string {
-	return map[string]string{"email": email, "password": password}
-}
-
-func login(t testing.TB, s *servertest.Server, email, password string) servertest.Answer {
-	t.Helper()
-	return s.Do(t, "POST", "/auth/v1/token?grant_type=password", credentials(email, password))
-}
-
-func refresh(t testing.TB, s *servertest.Server, token string) servertest.Answer {
-	t.Helper()
-	return s.Do(t, "POST", "/auth/v1/token?grant_type=refresh_token", map[string]string{"refresh_token": token})
-}
-
-// expect fails unless the answer has this status and error code; an empty code is for success.
-func expect(t testing.TB, a servertest.Answer, status int, code string) {
-	t.Helper()
-	if a.Status != status || a.Code() != code {
-		t.Errorf("got %d %q, want %d %q: %s", a.Status, a.Code(), status, code, a.Body)
-	}
-}
-
-func user(t testing.TB, s *servertest.Server, k servertest.Tokens) servertest.Answer {
-	t.Helper()
-	return s.Do(t, "GET", "/auth/v1/user", nil, k.Bearer())
-}
-
-// settle waits until the server acts on a setting that was just changed.
-func settle(t testing.TB, s *servertest.Server, key, value string, seen func() bool) {
-	t.Helper()
-	s.Exec(t, `select auth.set_setting(p_key => $1, p_value => $2)`, key, value)
-	for end := time.Now().Add(10 * time.Second); !seen(); time.Sleep(10 * time.Millisecond) {
-		if time.Now().After(end) {
-			t.Fatalf("the server did not notice %s = %s", key, value)
-		}
-	}
-}
-
-func autoconfirm(t testing.TB, s *servertest.Server) {
-	t.Helper()
-	settle(t, s, "signup_autoconfirm", "true", func() bool {
-		return bytes.Contains(s.Do(t, "GET", "/auth/v1/settings", nil).Body, []byte(`"mailer_autoconfirm":true`))
-	})
-}
 
 func TestUsersMadeInSQLLogIn(t *testing.T) {
 	t.Parallel()
@@ -242,82 +185,6 @@ func TestRefusedLoginsAreEqual(t *testing.T) {
 	if strings.Contains(s.Log.String(), servertest.Password) {
 		t.Error("a password is in the log")
 	}
-}
-
-func hashOf(t testing.TB, password string) string {
-	t.Helper()
-	hash, err := bcrypt.GenerateFromPassword([]byte(password), 10)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(hash)
-}
-
-func TestRefusedLoginsTakeEqualTime(t *testing.T) {
-	s := servertest.Start(t) // not parallel: it measures
-	s.CreateUser(t, ann)
-	s.Exec(t, `select auth.set_setting('login_failures_before_delay', '100'), auth.set_setting('login_account_failures_before_delay', '100000'), auth.set_setting('login_address_failures_before_delay', '100000')`)
-	try := func(email string) func() {
-		return func() { expect(t, login(t, s, email, "wrong"), 400, "invalid_credentials") }
-	}
-	takeEqualTime(t, 40, func() { s.Exec(t, `delete from auth.login_attempts`) }, try(ann), try("nobody@example.com"))
-}
-
-// takeEqualTime fails unless the medians of a known and an unknown address differ by less than 5 % in two of three runs.
-// Samples of the two alternate, so that other load meets both. A run in which the halves of one side differ as much
-// measured the load of the machine and does not count.
-func takeEqualTime(t *testing.T, samples int, before, known, unknown func()) {
-	t.Helper()
-	const limit, patience = 0.05, 40 * time.Second
-	started := time.Now()
-	measure := func() (difference, noise float64) {
-		before()
-		var a, b []time.Duration
-		for range samples {
-			for _, side := range []struct {
-				call func()
-				into *[]time.Duration
-			}{{known, &a}, {unknown, &b}} {
-				started := time.Now()
-				side.call()
-				*side.into = append(*side.into, time.Since(started))
-			}
-		}
-		noise = max(apart(a[:samples/2], a[samples/2:]), apart(b[:samples/2], b[samples/2:]))
-		return apart(a, b), noise
-	}
-	good, bad := 0, 0
-	var seen []float64
-	for range 5 {
-		difference, noise := measure()
-		switch {
-		case difference < limit:
-			good++
-		case noise < limit:
-			bad++
-		}
-		seen = append(seen, difference, noise)
-		if good == 2 || bad == 2 || time.Since(started) > patience {
-			break
-		}
-	}
-	switch {
-	case bad == 2:
-		t.Errorf("the medians differ: %.3v (difference and noise of each run)", seen)
-	case good < 2:
-		t.Skipf("the machine is too busy to measure: %.3v (difference and noise of each run)", seen)
-	}
-	t.Logf("%.3v (difference and noise of each run)", seen)
-}
-
-// apart is the relative difference of two medians.
-func apart(a, b []time.Duration) float64 {
-	x, y := float64(median(a)), float64(median(b))
-	return (max(x, y) - min(x, y)) / min(x, y)
-}
-
-func median(samples []time.Duration) time.Duration {
-	return slices.Sorted(slices.Values(samples))[len(samples)/2]
 }
 
 func TestSignup(t *testing.T) {
@@ -673,136 +540,6 @@ func flip(token string, i int) string {
 		b[i] = 'A'
 	}
 	return string(b)
-}
-
-// rounds is how often a race is run.
-func rounds() int {
-	if os.Getenv("FLUXBASE_TEST_LONG") != "" {
-		return 200
-	}
-	return 5
-}
-
-// together runs n calls at the same moment.
-func together(n int, call func(i int) servertest.Answer) []servertest.Answer {
-	answers := make([]servertest.Answer, n)
-	var ready, done sync.WaitGroup
-	start := make(chan struct{})
-	ready.Add(n)
-	for i := range n {
-		done.Go(func() {
-			ready.Done()
-			<-start
-			answers[i] = call(i)
-		})
-	}
-	ready.Wait()
-	close(start)
-	done.Wait()
-	return answers
-}
-
-func TestParallelRefreshes(t *testing.T) {
-	t.Parallel()
-	s := servertest.Start(t)
-	s.CreateUser(t, ann)
-	k := s.Login(t, ann)
-	for round := range rounds() {
-		children := map[string]bool{}
-		for _, a := range together(50, func(int) servertest.Answer { return refresh(t, s, k.Refresh) }) {
-			if a.Status != http.StatusOK {
-				t.Fatalf("round %d: %d %s", round, a.Status, a.Body)
-			}
-			children[a.Tokens().Refresh] = true
-			k = a.Tokens()
-		}
-		if len(children) != 1 {
-			t.Fatalf("round %d: %d children", round, len(children))
-		}
-		if a := user(t, s, k); a.Status != 200 {
-			t.Fatalf("round %d: the child is answered %d %s", round, a.Status, a.Body)
-		}
-	}
-	if got, want := s.Value(t, `select count(*) from auth.refresh_tokens`), strconv.Itoa(rounds()+1); got != want {
-		t.Errorf("%s tokens are stored, want %s", got, want)
-	}
-}
-
-func TestParallelLogouts(t *testing.T) {
-	t.Parallel()
-	s := servertest.Start(t)
-	s.CreateUser(t, ann)
-	for round := range rounds() {
-		k := s.Login(t, ann)
-		ended := 0
-		for _, a := range together(50, func(int) servertest.Answer { return s.Do(t, "POST", "/auth/v1/logout?scope=local", nil, k.Bearer()) }) {
-			switch a.Status {
-			case http.StatusNoContent:
-				ended++
-			case http.StatusUnauthorized: // came after the end
-			default:
-				t.Fatalf("round %d: %d %s", round, a.Status, a.Body)
-			}
-		}
-		if ended == 0 {
-			t.Fatalf("round %d: nobody logged out", round)
-		}
-		expect(t, user(t, s, k), 401, "session_not_found")
-		expect(t, refresh(t, s, k.Refresh), 401, "session_not_found")
-	}
-	if got, want := s.Value(t, `select count(*) from auth.token_blacklist`), strconv.Itoa(rounds()); got != want {
-		t.Errorf("%s denied tokens, want %s", got, want)
-	}
-	if got, want := s.Value(t, `select count(*) from audit.log where action = 'logout'`), strconv.Itoa(rounds()); got != want {
-		t.Errorf("%s audit rows, want %s", got, want)
-	}
-}
-
-// Of a refresh and a logout at the same moment either may be first; afterwards no token works.
-func TestRefreshAgainstLogout(t *testing.T) {
-	t.Parallel()
-	s := servertest.Start(t)
-	s.CreateUser(t, ann)
-	for round := range rounds() {
-		k := s.Login(t, ann)
-		answers := together(2, func(i int) servertest.Answer {
-			if i == 0 {
-				return refresh(t, s, k.Refresh)
-			}
-			return s.Do(t, "POST", "/auth/v1/logout?scope=local", nil, k.Bearer())
-		})
-		if answers[1].Status != 204 || answers[0].Status != 200 && answers[0].Status != 401 {
-			t.Fatalf("round %d: %d and %d", round, answers[0].Status, answers[1].Status)
-		}
-		if child := answers[0].Tokens(); child.Access != "" {
-			expect(t, user(t, s, child), 401, "session_not_found")
-			expect(t, refresh(t, s, child.Refresh), 401, "session_not_found")
-		}
-		expect(t, user(t, s, k), 401, "session_not_found")
-	}
-}
-
-// Guesses at the same moment do not get round the delay.
-func TestParallelGuessesAreSlowed(t *testing.T) {
-	t.Parallel()
-	s := servertest.Start(t)
-	s.CreateUser(t, ann)
-	started := time.Now()
-	for _, a := range together(20, func(int) servertest.Answer { return login(t, s, ann, "wrong") }) {
-		expect(t, a, 400, "invalid_credentials")
-	}
-	// Five are free, then the delay doubles from a second on: 1, 3, 7, 15 seconds after the fifth.
-	free := 5
-	for delay := time.Second; time.Since(started) > delay; delay = 2*delay + time.Second {
-		free++
-	}
-	if counted, _ := strconv.Atoi(s.Value(t, `select max(failures) from auth.login_attempts where scope <> 'address'`)); counted < 5 || counted > free {
-		t.Errorf("%d guesses were compared, not 5 to %d", counted, free)
-	}
-	s.Exec(t, `update auth.login_attempts set slowed_until = now() + interval '1 hour' where scope <> 'address'`)
-	expect(t, login(t, s, ann, servertest.Password), 400, "invalid_credentials")
-	s.Exec(t, `select auth.unlock_user($1)`, ann)
-	expect(t, login(t, s, ann, servertest.Password), 200, "")
 }
 
 func TestErrorForms(t *testing.T) {

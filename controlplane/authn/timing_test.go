@@ -3,6 +3,7 @@ package authn_test
 import (
 	"fmt"
 	"os"
+	"slices"
 	"testing"
 	"time"
 
@@ -79,4 +80,71 @@ func TestAnswersTakeEqualTime(t *testing.T) {
 			}
 		})
 	}
+}
+
+func TestRefusedLoginsTakeEqualTime(t *testing.T) {
+	s := servertest.Start(t) // not parallel: it measures
+	s.CreateUser(t, ann)
+	s.Exec(t, `select auth.set_setting('login_failures_before_delay', '100'), auth.set_setting('login_account_failures_before_delay', '100000'), auth.set_setting('login_address_failures_before_delay', '100000')`)
+	try := func(email string) func() {
+		return func() { expect(t, login(t, s, email, "wrong"), 400, "invalid_credentials") }
+	}
+	takeEqualTime(t, 40, func() { s.Exec(t, `delete from auth.login_attempts`) }, try(ann), try("nobody@example.com"))
+}
+
+// takeEqualTime fails unless the medians of a known and an unknown address differ by less than 5 % in two of three runs.
+// Samples of the two alternate, so that other load meets both. A run in which the halves of one side differ as much
+// measured the load of the machine and does not count.
+func takeEqualTime(t *testing.T, samples int, before, known, unknown func()) {
+	t.Helper()
+	const limit, patience = 0.05, 40 * time.Second
+	started := time.Now()
+	measure := func() (difference, noise float64) {
+		before()
+		var a, b []time.Duration
+		for range samples {
+			for _, side := range []struct {
+				call func()
+				into *[]time.Duration
+			}{{known, &a}, {unknown, &b}} {
+				started := time.Now()
+				side.call()
+				*side.into = append(*side.into, time.Since(started))
+			}
+		}
+		noise = max(apart(a[:samples/2], a[samples/2:]), apart(b[:samples/2], b[samples/2:]))
+		return apart(a, b), noise
+	}
+	good, bad := 0, 0
+	var seen []float64
+	for range 5 {
+		difference, noise := measure()
+		switch {
+		case difference < limit:
+			good++
+		case noise < limit:
+			bad++
+		}
+		seen = append(seen, difference, noise)
+		if good == 2 || bad == 2 || time.Since(started) > patience {
+			break
+		}
+	}
+	switch {
+	case bad == 2:
+		t.Errorf("the medians differ: %.3v (difference and noise of each run)", seen)
+	case good < 2:
+		t.Skipf("the machine is too busy to measure: %.3v (difference and noise of each run)", seen)
+	}
+	t.Logf("%.3v (difference and noise of each run)", seen)
+}
+
+// apart is the relative difference of two medians.
+func apart(a, b []time.Duration) float64 {
+	x, y := float64(median(a)), float64(median(b))
+	return (max(x, y) - min(x, y)) / min(x, y)
+}
+
+func median(samples []time.Duration) time.Duration {
+	return slices.Sorted(slices.Values(samples))[len(samples)/2]
 }
