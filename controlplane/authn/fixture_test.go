@@ -22,6 +22,14 @@ func credentials(email, password string) map[string]string {
 	return map[string]string{"email": email, "password": password}
 }
 
+// startWithAnn starts a server with the user ann, who has logged in.
+func startWithAnn(t testing.TB, variables ...string) (*servertest.Server, servertest.Tokens) {
+	t.Helper()
+	s := servertest.Start(t, variables...)
+	s.CreateUser(t, ann)
+	return s, s.Login(t, ann)
+}
+
 func login(t testing.TB, s *servertest.Server, email, password string) servertest.Answer {
 	t.Helper()
 	return s.Do(t, "POST", "/auth/v1/token?grant_type=password", credentials(email, password))

@@ -327,9 +327,7 @@ func TestUser(t *testing.T) {
 
 func TestCurrentPassword(t *testing.T) {
 	t.Parallel()
-	s := servertest.Start(t)
-	s.CreateUser(t, ann)
-	k := s.Login(t, ann)
+	s, k := startWithAnn(t)
 	put := func(body map[string]string) servertest.Answer {
 		t.Helper()
 		return s.Do(t, "PUT", "/auth/v1/user", body, k.Bearer())
@@ -453,9 +451,7 @@ func TestLogout(t *testing.T) {
 
 func TestRefresh(t *testing.T) {
 	t.Parallel()
-	s := servertest.Start(t)
-	s.CreateUser(t, ann)
-	k := s.Login(t, ann)
+	s, k := startWithAnn(t)
 
 	var a servertest.Answer
 	if n := s.RoundTrips(func() { a = refresh(t, s, k.Refresh) }); n != 1 {
@@ -589,9 +585,7 @@ func TestInfo(t *testing.T) {
 // What users may write without limit must not lock them out.
 func TestLargeMetadataStillLogsIn(t *testing.T) {
 	t.Parallel()
-	s := servertest.Start(t)
-	s.CreateUser(t, ann)
-	k := s.Login(t, ann)
+	s, k := startWithAnn(t)
 	expect(t, s.Do(t, "PUT", "/auth/v1/user", map[string]any{"data": map[string]string{"much": strings.Repeat("x", 20000)}}, k.Bearer()), 200, "")
 	a := login(t, s, ann, servertest.Password)
 	expect(t, a, 200, "")

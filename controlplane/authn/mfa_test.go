@@ -16,9 +16,7 @@ import (
 
 func TestMFAEnrollChallengeVerify(t *testing.T) {
 	t.Parallel()
-	s := servertest.Start(t, sealKey)
-	s.CreateUser(t, ann)
-	first := s.Login(t, ann)
+	s, first := startWithAnn(t, sealKey)
 	if user(t, s, first).Text("factors") != "" || bytes.Contains(user(t, s, first).Body, []byte("factors")) {
 		t.Error("a user without factors has some")
 	}
@@ -112,9 +110,7 @@ func TestMFAEnrollChallengeVerify(t *testing.T) {
 
 func TestMFAStepUpRefusesTheRefreshTokenFromBefore(t *testing.T) {
 	t.Parallel()
-	s := servertest.Start(t, sealKey)
-	s.CreateUser(t, ann)
-	k := s.Login(t, ann)
+	s, k := startWithAnn(t, sealKey)
 	f := enroll(t, s, k, "phone")
 	raised := stepUp(t, s, k, f)
 	// Nobody has used the new token yet: a plain rotation would hand it out again.
@@ -124,9 +120,7 @@ func TestMFAStepUpRefusesTheRefreshTokenFromBefore(t *testing.T) {
 
 func TestMFACodeWorksOnce(t *testing.T) {
 	t.Parallel()
-	s := servertest.Start(t, sealKey)
-	s.CreateUser(t, ann)
-	k := s.Login(t, ann)
+	s, k := startWithAnn(t, sealKey)
 	f := enroll(t, s, k, "phone")
 	stepUp(t, s, k, f)
 	k = s.Login(t, ann)
@@ -165,9 +159,7 @@ func TestMFACodeWorksOnce(t *testing.T) {
 
 func TestMFACodesAreSixDigits(t *testing.T) {
 	t.Parallel()
-	s := servertest.Start(t, sealKey)
-	s.CreateUser(t, ann)
-	k := s.Login(t, ann)
+	s, k := startWithAnn(t, sealKey)
 	f := enroll(t, s, k, "phone")
 	s.Exec(t, `select auth.set_setting('mfa_failures_before_delay', '100')`)
 	id, code := challenge(t, s, k, f), f.code(t, 0)
@@ -182,9 +174,7 @@ func TestMFACodesAreSixDigits(t *testing.T) {
 // Whatever route, factor or session: an account has so many attempts.
 func TestMFAAttemptsAreCountedPerAccount(t *testing.T) {
 	t.Parallel()
-	s := servertest.Start(t, sealKey)
-	s.CreateUser(t, ann)
-	k := s.Login(t, ann)
+	s, k := startWithAnn(t, sealKey)
 	phone := enroll(t, s, k, "phone")
 	k = stepUp(t, s, k, phone)
 	tablet := enroll(t, s, k, "tablet")
@@ -311,9 +301,7 @@ func TestMFAFactorsAndChallengesBelongToTheirOwner(t *testing.T) {
 
 func TestMFAEnrollRefuses(t *testing.T) {
 	t.Parallel()
-	s := servertest.Start(t, sealKey)
-	s.CreateUser(t, ann)
-	k := s.Login(t, ann)
+	s, k := startWithAnn(t, sealKey)
 	post := func(body string) servertest.Answer { return s.Do(t, "POST", "/auth/v1/factors", body, k.Bearer()) }
 	expect(t, post(`{}`), 400, "validation_failed")
 	expect(t, post(`{"factor_type":"sms"}`), 400, "validation_failed")

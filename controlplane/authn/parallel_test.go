@@ -40,9 +40,7 @@ func together(n int, call func(i int) servertest.Answer) []servertest.Answer {
 
 func TestParallelRefreshes(t *testing.T) {
 	t.Parallel()
-	s := servertest.Start(t)
-	s.CreateUser(t, ann)
-	k := s.Login(t, ann)
+	s, k := startWithAnn(t)
 	for round := range rounds() {
 		children := map[string]bool{}
 		for _, a := range together(50, func(int) servertest.Answer { return refresh(t, s, k.Refresh) }) {

@@ -14,9 +14,7 @@ import (
 
 func TestMFARecoveryCodes(t *testing.T) {
 	t.Parallel()
-	s := servertest.Start(t, sealKey)
-	s.CreateUser(t, ann)
-	k := s.Login(t, ann)
+	s, k := startWithAnn(t, sealKey)
 	state := func(k servertest.Tokens) string {
 		a := s.Do(t, "GET", "/auth/v1/factors/recovery-codes", nil, k.Bearer())
 		expect(t, a, 200, "")
