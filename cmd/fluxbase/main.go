@@ -15,6 +15,7 @@ import (
 // exitError ends the process with a code of its own; the command has already said why.
 type exitError int
 
+// Error is for whoever prints it all the same.
 func (e exitError) Error() string { return fmt.Sprintf("exit status %d", int(e)) }
 
 func main() {

@@ -1,6 +1,7 @@
 // Package authn is the HTTP face of the identity that lives in PostgreSQL: sign-up, login, refresh, logout and the
-// signed-in user, in the bodies and error codes of Supabase Auth, and the gate that turns the credentials of a request
-// into a [gateway.Caller].
+// signed-in user, mailed links and codes, second factors, sign-in at identity providers, organizations, API keys and
+// administration, in the bodies and error codes of Supabase Auth where it has them, and the gate that turns the
+// credentials of a request into a [gateway.Caller].
 //
 // No rule is decided here that SQL can decide. A handler reads one strict JSON document, does the cryptography that
 // must not happen in PostgreSQL (bcrypt, signing, the MAC of refresh tokens), calls one entry point of the schema

@@ -62,4 +62,5 @@ func (w *wire) relay(client net.Conn) {
 
 type writerFunc func(p []byte) (int, error)
 
+// Write calls f.
 func (f writerFunc) Write(p []byte) (int, error) { return f(p) }

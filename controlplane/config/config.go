@@ -62,6 +62,7 @@ type Server struct {
 // AddressHeader is the header in which proxies say whom they speak for.
 type AddressHeader string
 
+// The headers that can be named; one of them is read.
 const (
 	ForwardedForHeader AddressHeader = "X-Forwarded-For"
 	ForwardedHeader    AddressHeader = "Forwarded" // RFC 7239
@@ -70,6 +71,7 @@ const (
 // TLSVersion is a version of the protocol.
 type TLSVersion string
 
+// The oldest versions that can be asked for (RFC 5246, RFC 8446).
 const (
 	TLS12 TLSVersion = "1.2"
 	TLS13 TLSVersion = "1.3"
@@ -246,10 +248,11 @@ type REST struct {
 // MailTLSMode is how the connection to the SMTP server is encrypted.
 type MailTLSMode string
 
+// How a connection begins.
 const (
-	MailStartTLS MailTLSMode = "starttls"
-	MailTLS      MailTLSMode = "tls"
-	MailPlain    MailTLSMode = "none"
+	MailStartTLS MailTLSMode = "starttls" // plain, and encrypted before anything is sent (RFC 3207)
+	MailTLS      MailTLSMode = "tls"      // encrypted (RFC 8314)
+	MailPlain    MailTLSMode = "none"     // and stays plain
 )
 
 // MailLinks is what opening a mailed link does.
@@ -288,10 +291,11 @@ type Captcha struct {
 // StoreFailure is what becomes of requests that cannot be counted.
 type StoreFailure string
 
+// What is refused then.
 const (
 	RefuseSensitive StoreFailure = "refuse_sensitive" // requests under durable rules
-	RefuseAll       StoreFailure = "refuse"
-	PassAll         StoreFailure = "pass"
+	RefuseAll       StoreFailure = "refuse"           // requests under any rule that is enforced
+	PassAll         StoreFailure = "pass"             // none
 )
 
 // RateLimiting is the volume limits of the HTTP server; a limit of 0 is none.

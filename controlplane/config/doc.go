@@ -1,6 +1,6 @@
 // Package config turns fluxbase.yaml and the environment into one checked [Config].
 //
-// Everything derives from one table, in options.go: reading, names of environment variables, the check for
+// Everything derives from one table, in options*.go: reading, names of environment variables, the check for
 // unknown keys, the listing of fluxbase config and the reference in docs/configuration.md.
 //
 // Each option takes its value from the first of these that names it:

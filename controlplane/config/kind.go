@@ -15,6 +15,7 @@ import (
 // hinted is an error that also says what to do.
 type hinted struct{ message, hint string }
 
+// Error is the message, without the hint.
 func (h hinted) Error() string { return h.message }
 
 // shape says how the value of an option is written.

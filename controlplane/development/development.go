@@ -247,14 +247,6 @@ func (e *Environment) WriteEnv(address string) error {
 // EnvFile is the path of dev.env.
 func (e *Environment) EnvFile() string { return filepath.Join(e.dir, "dev.env") }
 
-// Done is closed when the private cluster has ended by itself; nil without one.
-func (e *Environment) Done() <-chan struct{} {
-	if e.cluster == nil {
-		return nil
-	}
-	return e.cluster.Done()
-}
-
 // Close stops the private cluster.
 func (e *Environment) Close(ctx context.Context) error {
 	if e.cluster == nil {

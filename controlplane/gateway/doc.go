@@ -8,7 +8,8 @@
 //
 // There is no BEGIN and no COMMIT: PostgreSQL treats the statements up to the Sync as one implicit transaction, and an
 // error in one of them skips all that follow. When the gate refuses, the statement does not run. A request whose effects
-// are not wanted ([QueryOptions].Rollback) has an explicit transaction and its ROLLBACK in the same write.
+// are not wanted ([QueryOptions].Rollback) has an explicit transaction and its ROLLBACK in the same write. What needs several
+// statements, as a large insert does, has a round trip for each; see [Gateway.Transaction].
 //
 // Reads whose statement is known to be fast wait in a [lane] for one of half of the pool's connections, and those who wait go
 // together: several batches in one write, each with its own Sync, so each is a transaction and an answer of its own.

@@ -8,7 +8,8 @@
 //   - [Guard.CrossSite] is true of every request that a page of another site could have made a browser send.
 //   - No fact about a client comes from the client: [Proxies.Client] believes a header only when a listed proxy sent it.
 //   - [Certificate] serves the new files as soon as they are whole, and the old ones until then.
+//   - A [Limiter] lets through no more than the rules of the database allow, however many servers count.
 //
-// Everything is made once from the configuration; nothing here is changed afterwards, so all of it is safe for
-// concurrent use. Per request there is no parsing of configuration and no joining of texts.
+// What the configuration says is read once: per request nothing of it is parsed and no texts are joined. What changes later,
+// rules, counters, blocked addresses and remembered refusals, is kept in bounded memory. All types are safe for concurrent use.
 package guard

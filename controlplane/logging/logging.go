@@ -58,10 +58,12 @@ type handler struct {
 	grouped []func(slog.Handler) slog.Handler // the first group and what came after it
 }
 
+// Enabled is of [slog.Handler].
 func (h *handler) Enabled(ctx context.Context, level slog.Level) bool {
 	return h.base.Enabled(ctx, level)
 }
 
+// Handle is of [slog.Handler]; here the request id is added.
 func (h *handler) Handle(ctx context.Context, record slog.Record) error {
 	next := h.base
 	if id := RequestID(ctx); id != "" {
@@ -73,6 +75,7 @@ func (h *handler) Handle(ctx context.Context, record slog.Record) error {
 	return next.Handle(ctx, record)
 }
 
+// WithAttrs is of [slog.Handler].
 func (h *handler) WithAttrs(attrs []slog.Attr) slog.Handler {
 	if len(attrs) == 0 {
 		return h
@@ -83,6 +86,7 @@ func (h *handler) WithAttrs(attrs []slog.Attr) slog.Handler {
 	return h.with(func(next slog.Handler) slog.Handler { return next.WithAttrs(attrs) })
 }
 
+// WithGroup is of [slog.Handler].
 func (h *handler) WithGroup(name string) slog.Handler {
 	if name == "" {
 		return h

@@ -136,8 +136,10 @@ func isFinal(err error) bool {
 	return false
 }
 
+// permanentError marks an error after which the same mail is not tried again; see [Permanent].
 type permanentError struct{ error }
 
+// Unwrap is the error that is marked.
 func (e *permanentError) Unwrap() error { return e.error }
 
 // Permanent reports whether sending the same mail again is in vain.

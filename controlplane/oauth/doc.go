@@ -8,6 +8,7 @@
 //   - Every authorization request has PKCE with S256 (RFC 7636) and, with OpenID Connect, a nonce.
 //   - An [Identity] is only ever made from what the provider answered over TLS to this server, or signed. EmailVerified is
 //     true only when the provider says so of this address.
-//   - Client secrets and tokens of providers are in no error and in no log. Tokens are used and forgotten.
+//   - Client secrets and tokens of providers are in no error and in no log. Tokens are handed to the
+//     caller in the [Identity] and kept nowhere.
 //   - A provider that hangs, redirects or answers without end costs bounded time and memory.
 package oauth

@@ -1,5 +1,6 @@
 // Package postgres holds what every package that talks to PostgreSQL shares: rewriting of connection strings.
-// Its subpackages find and run clusters (cluster), install into a database (install) and serve tests (pgtest).
+// Its subpackages find and run clusters (cluster), install into a database (install), run the program psql (psql), serve tests
+// (pgtest), and test what is written in SQL (sqltest, policytest).
 package postgres
 
 import (

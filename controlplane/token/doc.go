@@ -1,6 +1,8 @@
 // Package token makes and checks the two tokens of a session: the access
 // token, a JWT that says who is asking, and the refresh token, an opaque text
-// that buys the next access token.
+// that buys the next access token. From the same secret come the tokens of
+// mailed links ([MailTokens]) and those against forged requests ([CSRF]);
+// [Foreign] checks the access tokens of other issuers.
 //
 // Promises:
 //

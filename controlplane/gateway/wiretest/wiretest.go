@@ -80,6 +80,7 @@ type conn struct {
 // NetConn returns the connection underneath, as tls.Conn does.
 func (c *conn) NetConn() net.Conn { return c.Conn }
 
+// Write counts a write and what messages it holds.
 func (c *conn) Write(b []byte) (int, error) {
 	n, err := c.Conn.Write(b)
 	c.counter.mu.Lock()
@@ -92,6 +93,7 @@ func (c *conn) Write(b []byte) (int, error) {
 	return n, err
 }
 
+// Read counts what messages have come.
 func (c *conn) Read(b []byte) (int, error) {
 	n, err := c.Conn.Read(b)
 	if n == 0 {

@@ -82,6 +82,7 @@ func Start(t testing.TB, o Options) *Server {
 	return s
 }
 
+// quiet is a logger of package smtp that says nothing.
 type quiet struct{}
 
 func (quiet) Printf(string, ...any) {}
@@ -153,6 +154,7 @@ func (s *Server) All() []Mail {
 	return append([]Mail(nil), s.mails...)
 }
 
+// session is of [smtp.Session] and [smtp.AuthSession]: one connection, whose mail the server keeps.
 type session struct {
 	server   *Server
 	conn     *smtp.Conn

@@ -16,6 +16,7 @@ type Refusal struct {
 	Hint       string
 }
 
+// Error is message, statements and hint, each on lines of its own.
 func (r *Refusal) Error() string {
 	text := r.Message
 	if r.Statements != "" {
@@ -65,5 +66,8 @@ type sqlError struct {
 	err  error
 }
 
+// Error is the text.
 func (e *sqlError) Error() string { return e.text }
+
+// Unwrap is the error of PostgreSQL.
 func (e *sqlError) Unwrap() error { return e.err }

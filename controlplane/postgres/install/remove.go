@@ -148,6 +148,7 @@ var ErrNotInstalled = errors.New("fluxbase is not installed in this database")
 // InUse lists the objects of the users that refer to ours. Nothing was changed.
 type InUse struct{ Objects []string }
 
+// Error lists the objects, each on a line of its own.
 func (e *InUse) Error() string {
 	return "these objects use Fluxbase; drop or change them first, nothing was changed:\n  " + strings.Join(e.Objects, "\n  ")
 }

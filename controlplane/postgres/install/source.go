@@ -24,8 +24,10 @@ const plainContext = "context/plain.sql"
 // pinned is what a migration begins with: nothing that somebody made in public takes part in it. The packages say so themselves.
 const pinned = "set local search_path = pg_catalog, pg_temp;\n"
 
-func (s source) latest() int32 { return int32(len(s.migrations)) }
+// latest is the number of the last migration.
+func (src source) latest() int32 { return int32(len(src.migrations)) }
 
+// load reads the trees of files.
 func load(files fs.FS) (source, error) {
 	s := source{packages: map[string]string{}}
 	roles, err := fs.ReadFile(files, "schema/roles.sql")

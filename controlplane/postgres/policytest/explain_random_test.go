@@ -64,7 +64,7 @@ var rareExpressions = []string{`10 / a > 1`, `ctid is not null`, `tableoid is no
 	// It recurses: every query ends with 42P17.
 	`a in (select x.a from %[1]s x)`}
 
-// randomCase is one table with its policies.
+// randomTable is one table with its policies.
 type randomTable struct {
 	r     *rand.Rand
 	name  string // as SQL writes it
