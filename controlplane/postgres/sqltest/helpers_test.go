@@ -90,6 +90,22 @@ func audited(t *testing.T, super *pgx.Conn, action string) int {
 	return one[int](t, super, `select count(*)::int from audit.log where action = $1`, action)
 }
 
+// anonymously calls entry points in one transaction, as the server does for a client at an address that shows no credentials.
+func anonymously(t *testing.T, super, server *pgx.Conn, ip string, fn func(tx pgx.Tx) error) {
+	t.Helper()
+	context := fmt.Sprintf(`[1,null,null,null,null,"anon",null,"%s","r",null,%d,null]`, ip, time.Now().Unix())
+	mac := one[string](t, super, `select fluxbase.context_mac(p_context => $1)`, context)
+	err := pgx.BeginFunc(t.Context(), server, func(tx pgx.Tx) error {
+		if _, err := tx.Exec(t.Context(), `select fluxbase.begin_entry(null, null, null, $1, $2, null)`, context, mac); err != nil {
+			return err
+		}
+		return fn(tx)
+	})
+	if err != nil {
+		t.Fatal(describe(err))
+	}
+}
+
 // firstLine keeps messages readable.
 func firstLine(sql string) string {
 	line, _, _ := strings.Cut(strings.TrimSpace(sql), "\n")

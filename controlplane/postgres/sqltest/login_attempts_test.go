@@ -15,13 +15,8 @@ import (
 // loginFrom begins a login from an address and returns the status; with right it also finishes it.
 func loginFrom(t *testing.T, super, server *pgx.Conn, email, ip string, right bool) string {
 	t.Helper()
-	context := fmt.Sprintf(`[1,null,null,null,null,"anon",null,"%s","r",null,%d,null]`, ip, time.Now().Unix())
-	mac := one[string](t, super, `select fluxbase.context_mac(p_context => $1)`, context)
 	var status string
-	err := pgx.BeginFunc(t.Context(), server, func(tx pgx.Tx) error {
-		if _, err := tx.Exec(t.Context(), `select fluxbase.begin_entry(null, null, null, $1, $2, null)`, context, mac); err != nil {
-			return err
-		}
+	anonymously(t, super, server, ip, func(tx pgx.Tx) error {
 		var user, hash *string
 		err := tx.QueryRow(t.Context(), `select b ->> 'status', b ->> 'user_id', b ->> 'encrypted_password'
 			from fluxbase.login_begin(p_email => $1) b`, email).Scan(&status, &user, &hash)
@@ -32,9 +27,6 @@ func loginFrom(t *testing.T, super, server *pgx.Conn, email, ip string, right bo
 			p_matched => true, p_new_hash => null, p_session_id => $4::uuid, p_refresh_hash => sha256($4::uuid::text::bytea),
 			p_jti => $4::uuid, p_user_agent => null::text) ->> 'status'`, email, user, hash, uuid.New()).Scan(&status)
 	})
-	if err != nil {
-		t.Fatal(describe(err))
-	}
 	return status
 }
 

@@ -1,10 +1,8 @@
 package sqltest
 
 import (
-	"fmt"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -80,20 +78,12 @@ func TestSignupRules(t *testing.T) {
 // signupFrom signs up from an address with a hash that ends in a letter, and returns the status.
 func signupFrom(t *testing.T, super, server *pgx.Conn, email, ip, letter string) string {
 	t.Helper()
-	context := fmt.Sprintf(`[1,null,null,null,null,"anon",null,"%s","r",null,%d,null]`, ip, time.Now().Unix())
-	mac := one[string](t, super, `select fluxbase.context_mac(p_context => $1)`, context)
 	var status string
-	err := pgx.BeginFunc(t.Context(), server, func(tx pgx.Tx) error {
-		if _, err := tx.Exec(t.Context(), `select fluxbase.begin_entry(null, null, null, $1, $2, null)`, context, mac); err != nil {
-			return err
-		}
+	anonymously(t, super, server, ip, func(tx pgx.Tx) error {
 		return tx.QueryRow(t.Context(), `select fluxbase.signup(p_email => $1, p_encrypted_password => '$2a$10$' || repeat($2, 53), p_user_metadata => null,
 			p_redirect_to => null, p_code_challenge => null, p_code_challenge_method => null, p_session_id => gen_random_uuid(),
 			p_refresh_hash => sha256('x'), p_jti => gen_random_uuid(), p_user_agent => null) ->> 'status'`, email, letter).Scan(&status)
 	})
-	if err != nil {
-		t.Fatal(describe(err))
-	}
 	return status
 }
 
