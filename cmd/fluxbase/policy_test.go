@@ -67,7 +67,7 @@ func TestPolicyCommand(t *testing.T) {
 	if _, err := busy.Exec(t.Context(), `begin; lock table public.notes in access share mode`); err != nil {
 		t.Fatal(err)
 	}
-	do(1, `gave up after 1 attempts, a table is in use: take away .* on public.notes, .*lock timeout`, "plan", dir, "--lock-timeout=20ms", "--retries=0")
+	do(1, `gave up after 1 attempts, a table is in use \(public.notes by process \d+ .*\): take away .* on public.notes, .*lock timeout`, "plan", dir, "--lock-timeout=20ms", "--retries=0")
 	if _, err := busy.Exec(t.Context(), `rollback`); err != nil {
 		t.Fatal(err)
 	}

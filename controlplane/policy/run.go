@@ -55,7 +55,7 @@ func attempt(ctx context.Context, conn *pgx.Conn, files []File, o Options, commi
 			return result, err
 		}
 		if try >= o.Retries {
-			return nil, fmt.Errorf("gave up after %d attempts, a table is in use: %w", try+1, err)
+			return nil, fmt.Errorf("gave up after %d attempts, a table is in use%s: %w", try+1, inUse(ctx, conn), err)
 		}
 		if o.Retrying != nil {
 			o.Retrying(err)
@@ -66,6 +66,26 @@ func attempt(ctx context.Context, conn *pgx.Conn, files []File, o Options, commi
 		case <-time.After(pause + rand.N(pause)):
 		}
 	}
+}
+
+// inUse names up to five processes that hold a lock of a table of the application, longest transaction first. Who they are
+// PostgreSQL tells their own role and members of pg_read_all_stats.
+func inUse(ctx context.Context, conn *pgx.Conn) string {
+	var text string
+	err := conn.QueryRow(ctx, `
+		select coalesce(' (' || string_agg(x.line, ', ') || ')', '') from (
+			select format('%s by process %s', string_agg(distinct format('%I.%I', n.nspname, c.relname), ', '), l.pid) || coalesce(' of ' || a.usename, '')
+				|| coalesce(' since ' || to_char(a.xact_start, 'HH24:MI:SS'), '') as line
+			from pg_locks l join pg_class c on c.oid = l.relation and c.relkind in ('r', 'p') join pg_namespace n on n.oid = c.relnamespace
+			left join pg_stat_activity a on a.pid = l.pid
+			where l.locktype = 'relation' and l.granted and l.pid <> pg_backend_pid()
+				and l.database = (select d.oid from pg_database d where d.datname = current_database())
+				and n.nspname not in ('pg_catalog', 'pg_toast', 'auth', 'audit', 'ratelimit', 'fluxbase')
+			group by l.pid, a.usename, a.xact_start order by a.xact_start nulls last limit 5) x`).Scan(&text)
+	if err != nil {
+		return "" // it explains an error, and is none
+	}
+	return text
 }
 
 var (
