@@ -310,6 +310,10 @@ end $$;
 --*/}}
 --{{"\n"}}{{ template "policy/lints/policies_without_rls.sql" . }}
 --{{/*
+\ir policy/lints/policy_check_without_column.sql
+--*/}}
+--{{"\n"}}{{ template "policy/lints/policy_check_without_column.sql" . }}
+--{{/*
 \ir policy/lints/policy_column_not_indexed.sql
 --*/}}
 --{{"\n"}}{{ template "policy/lints/policy_column_not_indexed.sql" . }}

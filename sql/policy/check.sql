@@ -26,6 +26,7 @@ begin
       select * from auth.lint_own_schema_grant union all
       select * from auth.lint_partition_grant union all
       select * from auth.lint_policies_without_rls union all
+      select * from auth.lint_policy_check_without_column union all
       select * from auth.lint_policy_column_not_indexed union all
       select * from auth.lint_policy_constant_or union all
       select * from auth.lint_policy_identity_per_row union all

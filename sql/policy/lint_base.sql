@@ -102,6 +102,14 @@ revoke all on function auth.lint_policies() from public;
 grant execute on function auth.lint_policies() to fluxbase_admin;
 comment on function auth.lint_policies() is 'Policies of the application with their expressions, every name qualified.';
 
+create or replace function auth.lint_mentions(p_expression text, p_column text)
+returns boolean language sql immutable parallel safe security invoker set search_path = pg_catalog, pg_temp
+return regexp_replace(p_expression, '''([^'']|'''')*''', '''''', 'g')
+  ~ ('(^|[^[:alnum:]_"])' || regexp_replace(p_column, '([^[:alnum:]_ ])', '\\\1', 'g') || '($|[^[:alnum:]_"(])');
+revoke all on function auth.lint_mentions(text, text) from public;
+grant execute on function auth.lint_mentions(text, text) to fluxbase_admin;
+comment on function auth.lint_mentions(text, text) is 'Whether a printed expression names a column, which is given as it is printed.';
+
 -- Columns that a policy compares with a value known before the first row: col = (select ...), col = any ((select ...)::t[]).
 create or replace function auth.lint_policy_columns()
 returns table (relation_id oid, attnum smallint, column_name text, object text, kind text)

@@ -62,6 +62,12 @@ var defects = map[string]defect{
 		create policy r on t to authenticated using (a = auth.jwt() ->> 'x' and auth.has_permission('a.b'))`,
 		[]string{`policy p on public.t: auth.uid()`, `policy q on public.t: auth.current_user_id()`, `policy r on public.t: auth.has_permission(), auth.jwt()`},
 		closedSQL + `create policy p on t to authenticated using (user_id = (select auth.uid()) and a = 'auth.uid()' and a = ((select auth.jwt()) ->> 'x') and (select auth.has_permission('y (z')) and auth.has_org_role(org_id, 'owner'))`},
+	"policy_check_without_column": {closedSQL + `create policy p on t to authenticated using (user_id = (select auth.uid())) with check (a <> 'user_id'); create policy q on t for update to authenticated using (org_id = any ((select auth.org_ids())::uuid[])) with check (org_id is null or user_id is null);
+		create policy r on t for update to authenticated using (org_id = any ((select auth.org_ids())::uuid[]) and user_id = (select auth.uid())) with check (user_id = (select auth.uid()))`,
+		[]string{`policy p on public.t: the rule for old rows compares user_id, the rule for new rows does not`, `policy r on public.t: the rule for old rows compares org_id, the rule for new rows does not`},
+		closedSQL + `create policy p on t to authenticated using (user_id = (select auth.uid())) with check (user_id = (select auth.uid()) and a <> 'x'); create policy q on t to authenticated using (user_id = (select auth.uid()));
+		create policy r on t for delete to authenticated using (user_id = (select auth.uid())); create table u (id bigint, user_id uuid, a text); select auth.enable_rls('u'); grant select, insert (id, a), update (a) on u to authenticated;
+		create policy p on u to authenticated using (user_id = (select auth.uid())) with check (a <> 'x')`},
 	"policy_constant_or": {closedSQL + `create policy p on t to authenticated using (user_id = (select auth.uid()) or (select auth.is_admin())); create policy q on t to authenticated using (a = 'x' and (user_id is null or auth.role() = 'x'));
 		create policy r on t to authenticated using (user_id = (select auth.uid()) or (select auth.jwt() -> 'app_metadata' ->> 'admin') = 'yes')`,
 		[]string{`policy p on public.t: OR`, `policy q on public.t: OR`, `policy r on public.t: OR`},
