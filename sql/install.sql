@@ -250,6 +250,26 @@ end $$;
 --*/}}
 --{{"\n"}}{{ template "policy/enable_rls.sql" . }}
 --{{/*
+\ir policy/protect/check.sql
+--*/}}
+--{{"\n"}}{{ template "policy/protect/check.sql" . }}
+--{{/*
+\ir policy/protect/policies.sql
+--*/}}
+--{{"\n"}}{{ template "policy/protect/policies.sql" . }}
+--{{/*
+\ir policy/protect/members.sql
+--*/}}
+--{{"\n"}}{{ template "policy/protect/members.sql" . }}
+--{{/*
+\ir policy/protect/shares.sql
+--*/}}
+--{{"\n"}}{{ template "policy/protect/shares.sql" . }}
+--{{/*
+\ir policy/protect/grants.sql
+--*/}}
+--{{"\n"}}{{ template "policy/protect/grants.sql" . }}
+--{{/*
 \ir policy/protect.sql
 --*/}}
 --{{"\n"}}{{ template "policy/protect.sql" . }}
@@ -394,9 +414,21 @@ end $$;
 --*/}}
 --{{"\n"}}{{ template "policy/check.sql" . }}
 --{{/*
+\ir policy/row_by_key.sql
+--*/}}
+--{{"\n"}}{{ template "policy/row_by_key.sql" . }}
+--{{/*
+\ir policy/access_report.sql
+--*/}}
+--{{"\n"}}{{ template "policy/access_report.sql" . }}
+--{{/*
 \ir policy/explain_access.sql
 --*/}}
 --{{"\n"}}{{ template "policy/explain_access.sql" . }}
+--{{/*
+\ir policy/who_can.sql
+--*/}}
+--{{"\n"}}{{ template "policy/who_can.sql" . }}
 --{{/*
 \ir policy/explain_as.sql
 --*/}}

@@ -159,6 +159,10 @@ func TestContract(t *testing.T) {
 			    'auth.current_user_role', 'auth.is_authenticated', 'auth.jwt', 'auth.email', 'auth.org_ids', 'auth.has_org_role',
 			    -- what owners of tables call, and policies of auth.protect()
 			    'auth.require_application_table', 'auth.require_tenant', 'auth.require_tenant_schema', 'auth.protect', 'auth.unprotect', 'auth.has_scope', 'auth.org_ids_with_role',
+			    -- parts of auth.protect(), which runs as its caller: they read the catalog and return statements
+			    'auth.policy_statement', 'auth.protect_check_roles', 'auth.protect_check_members', 'auth.protect_check_columns', 'auth.protect_check_updates', 'auth.protect_rule', 'auth.protect_policies',
+			    'auth.protect_narrowing', 'auth.protect_members', 'auth.protect_shares', 'auth.protect_shares_table', 'auth.protect_shares_policies',
+			    'auth.protect_grants', 'auth.protect_indexes', 'auth.protect_views',
 			    'auth.current_org_role', 'auth.has_permission', 'auth.has_org_permission', 'auth.set_active_org', 'auth.is_admin', 'auth.enable_rls', 'auth.login_reset',
 			    -- policies of tenants' schemas, and the server for their names
 			    'auth.require_tenant', 'auth.require_tenant_schema',
