@@ -41,7 +41,19 @@ begin
     drop function auth.lint_expression(text); -- of printed text; was in no release
   end if;
   if to_regprocedure('auth.sign_context(text, text, text)') is not null then
-    drop function auth.sign_context(text, text, text); -- without p_only_org; was in no release
+    drop function auth.sign_context(text, text, text); -- without p_org; was in no release
+  end if;
+  if to_regprocedure('auth.sign_context(text, text, text, boolean)') is not null then
+    drop function auth.sign_context(text, text, text, boolean); -- with p_only_org; was in no release
+  end if;
+  if to_regprocedure('auth.explain_access(text, regclass, text, jsonb, jsonb, boolean, boolean, text[], text, text)') is not null then
+    drop function auth.explain_access(text, regclass, text, jsonb, jsonb, boolean, boolean, text[], text, text); -- without p_org; was in no release
+  end if;
+  if to_regprocedure('auth.explain_as(text, text, boolean, text)') is not null then
+    drop function auth.explain_as(text, text, boolean, text); -- without p_org; was in no release
+  end if;
+  if to_regprocedure('auth.who_can(regclass, text, jsonb, jsonb, integer)') is not null then
+    drop function auth.who_can(regclass, text, jsonb, jsonb, integer); -- without p_org; was in no release
   end if;
 end $$;
 

@@ -19,6 +19,7 @@ import (
 // Question is what was refused, or had no effect.
 type Question struct {
 	User      uuid.UUID // uuid.Nil: a caller without a token
+	Session   uuid.UUID // whose active organization is the user's; uuid.Nil: none, as with a key
 	Role, AAL string
 	Table     string // SQL of its name
 	Command   string // select, insert, update or delete
@@ -83,10 +84,14 @@ func ask(ctx context.Context, conn *pgx.Conn, q Question) (lines []line, err err
 		if _, err := tx.Exec(ctx, `set local role fluxbase_admin`); err != nil {
 			return err
 		}
-		var user, aal *string
+		var user, session, aal *string
 		if q.User != uuid.Nil {
 			id := q.User.String()
 			user = &id
+		}
+		if q.Session != uuid.Nil {
+			id := q.Session.String()
+			session = &id
 		}
 		if q.AAL != "" {
 			aal = &q.AAL
@@ -94,8 +99,10 @@ func ask(ctx context.Context, conn *pgx.Conn, q Question) (lines []line, err err
 		rows, err := tx.Query(ctx, `
 			select coalesce(phase, ''), kind, coalesce(name, ''), coalesce(result, ''), coalesce(detail, '')
 			from auth.explain_access(p_user => $1, p_table => $2::text::regclass, p_command => $3, p_row => $4, p_new => $5,
-			                         p_reads => $6, p_returning => $7, p_aal => coalesce($8, 'aal1'), p_role => $9)`,
-			user, q.Table, q.Command, document(q.Row), document(q.New), q.Reads, q.Returning, aal, q.Role)
+			                         p_reads => $6, p_returning => $7, p_aal => coalesce($8, 'aal1'), p_role => $9,
+			                         p_org => case when $1::text is not null then coalesce((
+			                           select s.org_id::text from auth.sessions_of(p_user => $1) s where s.id = $10::uuid), '') end)`,
+			user, q.Table, q.Command, document(q.Row), document(q.New), q.Reads, q.Returning, aal, q.Role, session)
 		if err != nil {
 			return err
 		}

@@ -29,8 +29,8 @@ func (s *Server) explain(ctx context.Context, caller gateway.Caller, d rest.Deni
 	if caller.Role == "service_role" || caller.UserID == uuid.Nil && caller.Role != "anon" {
 		return "", nil
 	}
-	q := reason.Question{User: caller.UserID, Role: caller.Role, AAL: caller.AAL, Table: d.Table, Command: d.Command, Row: d.Row,
-		Reads: d.Reads, Returning: d.Returning}
+	q := reason.Question{User: caller.UserID, Session: caller.SessionID, Role: caller.Role, AAL: caller.AAL, Table: d.Table, Command: d.Command,
+		Row: d.Row, Reads: d.Reads, Returning: d.Returning}
 	rows := d.New
 	if len(rows) == 0 {
 		rows = [][]byte{nil}

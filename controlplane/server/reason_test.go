@@ -69,6 +69,44 @@ func TestReasonsInDevelopment(t *testing.T) {
 	}
 }
 
+// The reason is that of the session, in the organization which is active there now.
+func TestReasonsKnowTheActiveOrganization(t *testing.T) {
+	t.Parallel()
+	s, bob := reasonBed(t, direct)
+	s.Exec(t, `
+		create table public.plans (id bigint primary key, org_id uuid, body text);
+		select auth.protect('public.plans', 'tenant', p_active_org => true);
+		select auth.create_organization(slug, slug, 'bob@example.com') from unnest(array['north', 'south']) slug;
+		insert into public.plans select row_number() over (order by slug), id from auth.organizations`)
+	s.Exec(t, `select fluxbase.reload()`)
+	for _, c := range []struct {
+		org        any
+		id, reason string
+	}{
+		{nil, "1", "denied: read: no permissive policy is true"},
+		{"north", "1", ""},
+		{"north", "2", "denied: read: no permissive policy is true"},
+		{"south", "2", ""},
+	} {
+		s.Exec(t, `update auth.sessions set org_id = (select id from auth.organizations where slug = $1)`, c.org)
+		a := s.Do(t, "PATCH", "/rest/v1/plans?id=eq."+c.id, map[string]any{"body": "b"}, "Prefer: return=representation", bob.Bearer())
+		got := a.Header.Get(rest.ReasonHeader)
+		if a.Status != 200 || !strings.HasPrefix(got, c.reason) || (c.reason == "") != (got == "") {
+			t.Errorf("active in %v: %d %q, want %q\n%s", c.org, a.Status, got, c.reason, a.Body)
+		}
+	}
+	south := s.Value(t, `select id from auth.organizations where slug = 'south'`)
+	s.Exec(t, `update auth.sessions set org_id = (select id from auth.organizations where slug = 'north')`)
+	if a := s.Do(t, "PATCH", "/rest/v1/plans?id=eq.1", map[string]any{"org_id": south}, bob.Bearer()); !strings.HasPrefix(a.Header.Get(rest.ReasonHeader), "denied: changed row") {
+		t.Errorf("to another organization: %d %v", a.Status, a.Header)
+	}
+	// One membership is no choice: who has not chosen it is told so.
+	s.Exec(t, `delete from auth.organizations where slug = 'south'; update auth.sessions set org_id = null`)
+	if a := s.Do(t, "DELETE", "/rest/v1/plans?id=eq.1", nil, bob.Bearer()); !strings.HasPrefix(a.Header.Get(rest.ReasonHeader), "denied: read") {
+		t.Errorf("active in none: %d %v", a.Status, a.Header)
+	}
+}
+
 // The answer of production, and of a server that knows no login that could explain, carries no reason.
 func TestNoReasonsInProduction(t *testing.T) {
 	t.Parallel()

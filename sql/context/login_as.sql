@@ -4,7 +4,7 @@
 --   select * from notes;               -- what Ann sees
 --   select auth.login_reset();
 --   commit;
--- Tables: auth.users, auth.settings.  Caller: fluxbase_admin (members without inheritance first: set role fluxbase_admin).
+-- Tables: auth.users, auth.memberships, auth.settings.  Caller: fluxbase_admin (members without inheritance first: set role fluxbase_admin).
 
 -- Claims of a user outside a session; fluxbase.session_json makes those of a session.
 create or replace function fluxbase.claims_json(p_user auth.users, p_aal text)
@@ -22,8 +22,9 @@ revoke all on function fluxbase.claims_json(auth.users, text) from public;
 comment on function fluxbase.claims_json(auth.users, text) is 'Claims of a user without a session: as an API key or auth.login_as has them.';
 
 -- Definer: it reads users and signs with the key that only the owner reads.  Audited: whoever may call it can be anybody.
--- Tools that try what a user may cannot choose an organization first: they ask as in the only one of a user who has one.
-create or replace function auth.sign_context(p_user text, p_aal text, p_role text, p_only_org boolean default true)
+-- Tools that try what a user may cannot choose an organization first: p_org is the active one, given by id or slug, and '' is
+-- none.  Null is the only one of a user who has one.
+create or replace function auth.sign_context(p_user text, p_aal text, p_role text, p_org text default null)
 returns jsonb language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
 as $$
 declare
@@ -38,9 +39,17 @@ begin
     if p_aal is null or p_aal not in ('aal1', 'aal2', 'aal3') then
       raise exception using errcode = '22023', message = format('%s is no assurance level', quote_nullable(p_aal)), hint = 'aal1, aal2 or aal3';
     end if;
-    if p_only_org then
+    if p_org is null then
       v_org_id := (select (array_agg(m.org_id))[1] from auth.memberships m where m.user_id = v_user.id having count(*) = 1);
+    elsif p_org <> '' then
+      v_org_id := auth.org_id_of(p_org => p_org);
+      -- No session is active where its user is no member; a context that says so would open what nobody can reach.
+      if not exists (select from auth.memberships m where m.org_id = v_org_id and m.user_id = v_user.id) then
+        raise exception using errcode = 'P0002', message = format('organization %s is none of the user', p_org), hint = 'auth.admin_members lists the members';
+      end if;
     end if;
+  elsif p_org <> '' then
+    raise exception using errcode = '22023', message = 'nobody is active in an organization without being a user', hint = 'leave out p_org';
   end if;
   v_role := coalesce(p_role, v_user.role, 'anon');
   if v_role not in ('anon', 'authenticated', 'service_role')
@@ -55,20 +64,20 @@ begin
     null, null, null, null, extract(epoch from now())::bigint,
     encode(sha256(convert_to(v_claims::text, 'UTF8')), 'hex'))::text;
   perform audit.record(p_action => 'context.signed', p_subject_id => v_user.id,
-    p_details => jsonb_build_object('role', v_role, 'aal', case when v_user.id is not null then p_aal end));
+    p_details => jsonb_build_object('role', v_role, 'aal', case when v_user.id is not null then p_aal end, 'org_id', v_org_id));
   return jsonb_build_object('context', v_context, 'mac', fluxbase.context_mac(p_context => v_context),
     'claims', v_claims::text, 'role', v_role);
 end $$;
-revoke all on function auth.sign_context(text, text, text, boolean) from public;
-grant execute on function auth.sign_context(text, text, text, boolean) to fluxbase_admin;
-comment on function auth.sign_context(text, text, text, boolean) is 'Signed context of a user for auth.login_as() and for what tries access; each call is audited.';
+revoke all on function auth.sign_context(text, text, text, text) from public;
+grant execute on function auth.sign_context(text, text, text, text) to fluxbase_admin;
+comment on function auth.sign_context(text, text, text, text) is 'Signed context of a user for auth.login_as() and for what tries access, active in p_org (id or slug, '''' for none, null for the only one); each call is audited.';
 
 -- Invoker: the role can be set only outside of definer functions, and PostgreSQL then checks that the login may become it.
 create or replace function auth.login_as(p_user text default null, p_aal text default 'aal1', p_role text default null)
 returns void language plpgsql volatile security invoker set search_path = pg_catalog, pg_temp
 as $$
 declare
-  v_signed jsonb := auth.sign_context(p_user => p_user, p_aal => p_aal, p_role => p_role, p_only_org => false);
+  v_signed jsonb := auth.sign_context(p_user => p_user, p_aal => p_aal, p_role => p_role, p_org => '');
 begin
   if statement_timestamp() = transaction_timestamp() then
     raise notice using message = 'auth.login_as() lasts until the end of the transaction', hint = 'begin a transaction first';

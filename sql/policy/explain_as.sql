@@ -1,11 +1,11 @@
 -- The plan that a user gets, beside the plan without row security.  Caller: fluxbase_admin.
--- Invoker; everything happens in a block that is always undone.  "Without" is service_role, whose policy is true.
-create or replace function auth.explain_as(p_user text, p_query text, p_analyze boolean default false, p_aal text default 'aal1')
+-- Invoker; p_org as in auth.explain_access(); everything happens in a block that is always undone.  "Without" is service_role, whose policy is true.
+create or replace function auth.explain_as(p_user text, p_query text, p_analyze boolean default false, p_aal text default 'aal1', p_org text default null)
 returns setof text language plpgsql volatile security invoker set search_path = pg_catalog, pg_temp
 as $$
 declare
-  v_signed jsonb[] := array[auth.sign_context(p_user => p_user, p_aal => p_aal, p_role => null),
-                            auth.sign_context(p_user => p_user, p_aal => p_aal, p_role => 'service_role')];
+  v_signed jsonb[] := array[auth.sign_context(p_user => p_user, p_aal => p_aal, p_role => null, p_org => p_org),
+                            auth.sign_context(p_user => p_user, p_aal => p_aal, p_role => 'service_role', p_org => p_org)];
   v_path text := (select s.reset_val from pg_settings s where s.name = 'search_path');
   v_costs numeric[] := '{}';
   v_plan json;
@@ -37,7 +37,7 @@ begin
   return next case when cardinality(v_costs) < 2 then '-- no factor: one of the two may not run it'
     else format('-- factor: %s', round(v_costs[1] / nullif(v_costs[2], 0), 2)) end;
 end $$;
-revoke all on function auth.explain_as(text, text, boolean, text) from public;
-grant execute on function auth.explain_as(text, text, boolean, text) to fluxbase_admin;
-comment on function auth.explain_as(text, text, boolean, text) is
+revoke all on function auth.explain_as(text, text, boolean, text, text) from public;
+grant execute on function auth.explain_as(text, text, boolean, text, text) to fluxbase_admin;
+comment on function auth.explain_as(text, text, boolean, text, text) is
   'Plan of a query as a user, the plan without row security, and the factor between their costs (times with p_analyze, which runs the query and undoes it).';

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 )
 
@@ -51,6 +52,8 @@ var expressions = []struct {
 	{3, `(select auth.jwt() ->> 'email') like 'u0%%'`},
 	{3, `(select auth.is_authenticated())`},
 	{2, `auth.role() = 'authenticated' and a is not null`},
+	{3, `(select auth.current_org_id()) is not null`},
+	{3, `(select auth.current_org_role()) = 'owner'`},
 	{2, `public.leaves_a_row(a)`},
 	{3, `public.without_path(k)`},
 	{3, `lower(b) like 'x%%' or c <> E'a\nb''"\\'`},
@@ -294,6 +297,9 @@ func TestExplainAccessAgreesWithPostgreSQL(t *testing.T) {
 			for u := range 3 {
 				exec(t, b.super, `insert into helper values ($1, $2), ($3, $2)`, u, b.users[0][u], u+2)
 			}
+			// All are in both organizations, the first owns one, the second the other.
+			exec(t, b.super, `insert into auth.memberships (org_id, user_id, role) select $1, id, case when n < 2 then 'owner' else 'member' end from unnest($2::uuid[]) with ordinality u (id, n)`,
+				b.orgs[1], []uuid.UUID{b.users[0][1], b.users[0][0], b.users[0][2]})
 			admin := b.db.Conn(t, "superuser")
 			// As a DBA: a login without rights of its own, member of fluxbase_admin.
 			dba := fmt.Sprintf("policytest_%s_%d", strings.ReplaceAll(b.db.Name, "fluxbase_test_", ""), worker)
@@ -347,6 +353,10 @@ func explainRandomSet(t *testing.T, b *bed, conn *pgx.Conn, dba string, seed uin
 		if role == "authenticated" || g.chance(20) {
 			who = email(0, g.r.IntN(3))
 		}
+		var org any // active in none by one way or the other, or in one of two
+		if n := g.r.IntN(4); who != nil && n < 3 {
+			org = []string{"", "org0", "org1"}[n]
+		}
 		row := "null::jsonb"
 		if s.withRow {
 			row = fmt.Sprintf("(select to_jsonb(x.*) from %s x)", full)
@@ -359,13 +369,18 @@ func explainRandomSet(t *testing.T, b *bed, conn *pgx.Conn, dba string, seed uin
 		exec(t, conn, `set local session authorization `+dba)
 		exec(t, conn, `set local role fluxbase_admin`)
 		var verdict, why string
-		if err := conn.QueryRow(t.Context(), `select result, detail from auth.explain_access($1, $2::text::regclass, $3, $4, $5, $6, $7, $8, $9, $10) order by step desc limit 1`,
-			who, full, s.command, old, given, s.reads, s.returning, s.columns, aal, role).Scan(&verdict, &why); err != nil {
+		if err := conn.QueryRow(t.Context(), `select result, detail from auth.explain_access($1, $2::text::regclass, $3, $4, $5, $6, $7, $8, $9, $10, $11) order by step desc limit 1`,
+			who, full, s.command, old, given, s.reads, s.returning, s.columns, aal, role, org).Scan(&verdict, &why); err != nil {
 			t.Fatalf("seed %d: %s: %v", seed, s.sql, describe(err))
 		}
 		exec(t, conn, `rollback to explain`)
 
 		exec(t, conn, `select auth.login_as($1, $2, $3)`, who, aal, role)
+		for i := range b.orgs {
+			if org == fmt.Sprintf("org%d", i) {
+				exec(t, conn, `select auth.set_active_org($1)`, b.orgs[i])
+			}
+		}
 		exec(t, conn, `savepoint really`)
 		got := try(t, conn, s.sql)
 		exec(t, conn, `rollback to explain`)
@@ -378,7 +393,7 @@ func explainRandomSet(t *testing.T, b *bed, conn *pgx.Conn, dba string, seed uin
 			sum.uncertain++
 		case verdict != really:
 			sum.wrong++
-			t.Errorf("seed %d: explain_access says %s (%s), PostgreSQL: %s\n%s\nas %v, %s, %s; setup:\n%s", seed, verdict, why, got, s.sql, who, role, aal, strings.Join(g.setup, ";\n"))
+			t.Errorf("seed %d: explain_access says %s (%s), PostgreSQL: %s\n%s\nas %v, %s, %s, active in %v; setup:\n%s", seed, verdict, why, got, s.sql, who, role, aal, org, strings.Join(g.setup, ";\n"))
 		case really == "allowed":
 			sum.allowed++
 		default:

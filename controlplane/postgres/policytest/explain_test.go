@@ -198,6 +198,65 @@ func TestWhoCan(t *testing.T) {
 	}
 }
 
+// A user of two organizations is asked about as active in one, in the other, in none; nobody is active where she is no member.
+func TestExplainInAnOrganization(t *testing.T) {
+	t.Parallel()
+	b := newBed(t)
+	dba := b.dba(t)
+	exec(t, b.owner, docsSQL)
+	exec(t, b.owner, `select auth.protect('public.docs', 'tenant', p_active_org => true)`)
+	exec(t, b.super, `insert into docs (org_id) values ($1)`, b.orgs[1])
+	exec(t, b.super, `insert into auth.memberships (org_id, user_id, role) values ($1, $2, 'member')`, b.orgs[1], b.users[0][1])
+	for _, c := range []struct{ user, org, want string }{
+		{`'u0.1@example.com'`, `'org1'`, "allowed"},
+		{`'u0.1@example.com'`, `'` + b.orgs[1].String() + `'`, "allowed"},
+		{`'u0.1@example.com'`, `'org0'`, "denied"},
+		{`'u0.1@example.com'`, `''`, "denied"},
+		{`'u0.1@example.com'`, `null`, "denied"}, // two are not the only one
+		{`'u1.1@example.com'`, `null`, "allowed"},
+		{`'u1.1@example.com'`, `'org1'`, "allowed"},
+		{`'u1.1@example.com'`, `''`, "denied"},
+		{`null`, `''`, "denied"},
+	} {
+		if got, _, _ := strings.Cut(verdict(t, dba, c.user+`, 'public.docs', 'select', '{"id": 1}', p_org => `+c.org), ":"); got != c.want {
+			t.Errorf("%s in %s: %s, want %s", c.user, c.org, got, c.want)
+		}
+	}
+	for _, c := range []struct{ code, text, user, org string }{
+		{"P0002", "organization org1 is none of the user", `'u0.2@example.com'`, `'org1'`},
+		{"P0002", "organization 'nowhere' does not exist", `'u0.2@example.com'`, `'nowhere'`},
+		{"22023", "without being a user", `null`, `'org1'`},
+	} {
+		refused(t, dba, c.code, c.text, `select auth.explain_access(`+c.user+`, 'public.docs', 'select', '{"id": 1}', p_org => `+c.org+`)`)
+		refused(t, dba, c.code, c.text, `select auth.explain_as(`+c.user+`, 'select * from public.docs', p_org => `+c.org+`)`)
+	}
+	if n := one[int](t, b.super, `select count(*)::int from audit.log where action = 'context.signed' and subject_id = $1 and details ->> 'org_id' = $2`,
+		b.users[0][1], b.orgs[1].String()); n != 2 {
+		t.Errorf("%d audited calls name the organization", n)
+	}
+
+	const who = `select coalesce(string_agg(who, ' ' order by who), '') from auth.who_can('public.docs', 'select', '{"id": 1}', p_org => `
+	for org, want := range map[string]string{
+		`null`:   "a service key u1.0@example.com u1.1@example.com u1.2@example.com",
+		`'org1'`: "a service key u0.1@example.com u1.0@example.com u1.1@example.com u1.2@example.com",
+		`'org0'`: "a service key u1.0@example.com u1.1@example.com u1.2@example.com",
+		`''`:     "a service key",
+	} {
+		if got := one[string](t, dba, who+org+`)`); got != want {
+			t.Errorf("in %s: %s, want %s", org, got, want)
+		}
+	}
+	refused(t, dba, "P0002", "does not exist", who+`'nowhere')`)
+
+	for org, want := range map[string]string{`'org1'`: "rows=1", `'org0'`: "rows=0"} {
+		plan := strings.Join(lines(t, dba, `select auth.explain_as('u0.1@example.com', 'select * from public.docs where id > 0', p_analyze => true, p_org => `+org+`)`), "\n")
+		plan, _, _ = strings.Cut(plan, "InitPlan")
+		if _, actual, _ := strings.Cut(plan, "(actual"); !strings.Contains(actual, want+" ") {
+			t.Errorf("in %s, want %s:\n%s", org, want, plan)
+		}
+	}
+}
+
 func TestExplainAs(t *testing.T) {
 	t.Parallel()
 	b := newBed(t)
