@@ -66,6 +66,10 @@ func TestPsqlCommand(t *testing.T) {
 	do("installer", ":sessions", 0, `ann@example.com\|.*192.0.2.7`)
 	do("installer", ":denied", 0, `\|login\|ann@example.com\|`)
 	do("installer", ":policies", 0, `public.t\|protect_owner\|permissive\|all\|`)
+	if _, err := super.Exec(t.Context(), `create table public."Odd; T" (id int); create policy p on public."Odd; T" to authenticated using (true)`); err != nil {
+		t.Fatal(err)
+	}
+	do("installer", ":policies", 0, `(?m)^public."Odd; T"\|p\|`) // a name to paste
 	do("installer", ":locks", 0, `^$`)
 	do("installer", ":limits", 0, `login\|ip:192.0.2.9\|3\|`)
 	do("installer", ":mine", 0, `^42\n$`)
