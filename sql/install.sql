@@ -358,6 +358,10 @@ end $$;
 --*/}}
 --{{"\n"}}{{ template "policy/lints/policy_identity_per_row.sql" . }}
 --{{/*
+\ir policy/lints/policy_in_subselect.sql
+--*/}}
+--{{"\n"}}{{ template "policy/lints/policy_in_subselect.sql" . }}
+--{{/*
 \ir policy/lints/policy_recursive.sql
 --*/}}
 --{{"\n"}}{{ template "policy/lints/policy_recursive.sql" . }}

@@ -30,6 +30,7 @@ begin
       select * from auth.lint_policy_column_not_indexed union all
       select * from auth.lint_policy_constant_or union all
       select * from auth.lint_policy_identity_per_row union all
+      select * from auth.lint_policy_in_subselect union all
       select * from auth.lint_policy_recursive union all
       select * from auth.lint_policy_true_for_writes union all
       select * from auth.lint_policy_user_metadata union all

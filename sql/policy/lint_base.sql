@@ -119,6 +119,9 @@ begin
   return query
     select distinct p.relation_id, a.attnum, a.attname::text, p.object,
       case when m.found ~ 'auth\.(org_ids|org_ids_with_role|current_org_id)\(' then 'tenant'
+           -- Compared with something of one's own: a key to organizations, or the usual names.
+           when a.attname ~ '^(tenant|org|organi[sz]ation)(_?id)?$'
+                or exists (select from pg_constraint k where k.conrelid = p.relation_id and k.contype = 'f' and k.confrelid = 'auth.organizations'::regclass and a.attnum = any (k.conkey)) then 'tenant'
            when m.found ~ 'auth\.(current_user_id|uid)\(' and m.found !~ 'ANY ' then 'user'
            else 'other' end
     from auth.lint_policies() p

@@ -47,6 +47,7 @@ declare
   v_children integer[];
   v_has_from boolean[];
   v_function text[];
+  v_in boolean[];              -- column IN (select ...)
   v_calls text[] := '{}';      -- asked for every row, so far
   v_calls_before integer[];
   v_names text[] := '{}';      -- everything that is called
@@ -57,7 +58,7 @@ declare
 begin
   for v_found in
     select m from regexp_matches(regexp_replace(p_tree, '\\.', '_', 'g'),
-      '\{([A-Z]+)|(\})|:boolop (and|or|not)|:varlevelsup (\d+)|:funcid (\d+)|:fromlist (\()', 'g') m
+      '\{([A-Z]+)|(\})|:boolop (and|or|not)|:varlevelsup (\d+)|:funcid (\d+)|:fromlist (\()|:subLinkType (2)', 'g') m
   loop
     if v_found[1] is not null then
       v_depth := v_depth + 1;
@@ -70,6 +71,7 @@ begin
       v_children[v_depth] := 0;
       v_has_from[v_depth] := false;
       v_function[v_depth] := null;
+      v_in[v_depth] := false;
       v_calls_before[v_depth] := cardinality(v_calls);
       v_names_before[v_depth] := cardinality(v_names);
       v_arms_before[v_depth] := cardinality(v_arms);
@@ -85,6 +87,8 @@ begin
       v_function[v_depth] := v_found[5];
     elsif v_found[6] is not null then
       v_has_from[v_depth - 1] := true;
+    elsif v_found[7] is not null then
+      v_in[v_depth] := v_level = 0 and (v_depth = 1 or not v_negated[v_depth - 1]);
     else
       if v_function[v_depth] is not null then
         v_label := p_asks ->> v_function[v_depth];
@@ -100,6 +104,11 @@ begin
       elsif v_kind[v_depth] = 'QUERY' then
         v_level := v_level - 1;
         if v_outermost[v_depth] > v_level then
+          if v_in[v_depth - 1] then
+            finding := 'in_subselect';
+            evidence := 'a column is compared with in (select ...)';
+            return next;
+          end if;
           v_calls := v_calls[1:v_calls_before[v_depth]]
             || array(select c from unnest(v_calls[v_calls_before[v_depth] + 1:]) c where v_has_from[v_depth] and c not like '@%');
         end if;
@@ -126,7 +135,7 @@ end $$;
 revoke all on function auth.lint_expression(text, jsonb) from public;
 grant execute on function auth.lint_expression(text, jsonb) to fluxbase_admin;
 comment on function auth.lint_expression(text, jsonb) is
-  'What is wrong inside a parsed expression: identity asked per row, an arm of OR that does not depend on the row.';
+  'What is wrong inside a parsed expression: identity asked per row, an arm of OR that does not depend on the row, IN that no index serves.';
 
 create or replace function auth.lint_policy_findings()
 returns table (policy_id oid, object text, permissive boolean, finding text, evidence text)
@@ -139,9 +148,9 @@ begin
   return query
     select p.policy_id, p.object, p.permissive, f.finding, f.evidence
     from auth.lint_policies() p join pg_policy y on y.oid = p.policy_id
-    cross join lateral (values (y.polqual::text), (y.polwithcheck::text)) e (tree)
+    cross join lateral (values (y.polqual::text, false), (y.polwithcheck::text, true)) e (tree, is_check)
     cross join lateral auth.lint_expression(p_tree => e.tree, p_asks => v_asks) f
-    where e.tree is not null;
+    where e.tree is not null and not (e.is_check and f.finding = 'in_subselect');
 end $$;
 revoke all on function auth.lint_policy_findings() from public;
 grant execute on function auth.lint_policy_findings() to fluxbase_admin;

@@ -83,6 +83,10 @@ var defects = map[string]defect{
 		create policy e on t to authenticated using (case when a = 'x' then user_id = (select auth.uid()) else false end)`},
 	"policy_column_not_indexed": {closedSQL + `alter table t add "Team Id" uuid; create policy p on t to authenticated using ("Team Id" = any (array(select unnest(auth.org_ids()))))`,
 		[]string{`public.t: policy p on public.t compares "Team Id"`}, closedSQL + `create policy p on t to authenticated using (org_id = any ((select auth.org_ids())::uuid[]) or id = any (array(select 1::bigint)))`},
+	"policy_in_subselect": {closedSQL + `create policy p on t for select to authenticated using (a = 'x' and org_id in (select m.org_id from auth.memberships m where m.user_id = (select auth.uid()))); create policy q on t for select to authenticated using (org_id = any (select unnest(auth.org_ids())))`,
+		[]string{`policy p on public.t: it compares`, `policy q on public.t: it compares`},
+		closedSQL + `create policy p on t for select to authenticated using (org_id = any (array(select m.org_id from auth.memberships m where m.user_id in (select auth.uid())))); create policy q on t for select to authenticated using (org_id not in (select unnest(auth.org_ids())));
+		create policy r on t for insert to authenticated with check (org_id in (select unnest(auth.org_ids()))); create policy s on t for select to authenticated using (org_id in (select m.org_id from auth.memberships m where m.user_id = t.user_id)); create policy u on t for select to authenticated using (a in ('x', 'y'))`},
 	"policy_recursive": {closedSQL + `create table public.u (id bigint, t_id bigint); select auth.enable_rls('public.u');
 		create policy p on t for select to authenticated using (id in (select u.t_id from u)); create policy q on u for select to authenticated using (t_id in (select t.id from t)); create policy s on t for insert to authenticated with check (exists (select from t t2 where t2.id = t.id))`,
 		[]string{`policy p on public.t: it reads public.u`, `policy q on public.u: it reads public.t`, `policy s on public.t: it reads public.t`},
@@ -173,6 +177,10 @@ var defects = map[string]defect{
 		create policy p on t to authenticated using (org_id = any ((select auth.org_ids())::uuid[]))`,
 		[]string{`index t_low on public.t: it is unique on (expression)`, `index t_part on public.t: it is unique on (a)`, `index t_inc on public.t: it is unique on (a)`, `index t_ex on public.t: it is unique on (a)`},
 		closedSQL + `create unique index t_low on t ((org_id::text || lower(a))); create policy p on t to authenticated using (org_id = any ((select auth.org_ids())::uuid[]))`},
+	"unique_without_tenant/by_hand": {closedSQL + `alter table t add tenant_id bigint, add firm uuid references auth.organizations; create index on t (tenant_id); create unique index t_low on t (a); create policy p on t to authenticated using (tenant_id = (select (auth.jwt() -> 'app_metadata' ->> 'tenant')::bigint));
+		create table u (id bigint generated always as identity primary key, firm uuid references auth.organizations, code text unique); create index on u (firm); select auth.enable_rls('u'); create policy p on u to authenticated using (firm = (select (auth.jwt() ->> 'firm')::uuid))`,
+		[]string{`index t_low on public.t: it is unique on (a)`, `index u_code_key on public.u: it is unique on (code)`},
+		closedSQL + `alter table t add kind bigint; create index on t (kind); create unique index t_low on t (a); create policy p on t to authenticated using (kind = (select (auth.jwt() ->> 'kind')::bigint))`},
 	"foreign_key_without_tenant": {closedSQL + `alter table t add parent bigint constraint t_parent_fk references t (id); create policy p on t to authenticated using (org_id = (select auth.current_org_id()))`, []string{`constraint t_parent_fk on public.t: it refers to public.t without org_id`},
 		closedSQL + `alter table t add unique (org_id, id), add parent bigint, add foreign key (org_id, parent) references t (org_id, id); create policy p on t to authenticated using (org_id = (select auth.current_org_id()))`},
 	"user_reference_without_key": {closedSQL + `alter table t add author uuid; create policy p on t to authenticated using (author = (select auth.uid()))`, []string{`public.t: author is compared`}, closedSQL + `create policy p on t to authenticated using (user_id = (select auth.uid()))`},
