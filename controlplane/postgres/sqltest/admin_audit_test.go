@@ -100,6 +100,7 @@ var excused = map[string]string{
 	"audit.drop_expired_partitions": "housekeeping: what the setting says; a dropped month is recorded when there is one",
 	"audit.ensure_partitions":       "housekeeping: makes empty partitions",
 	"auth.housekeeping":             "housekeeping, by servers all day long",
+	"auth.fresh_value":              "makes up a value",
 	"auth.access_report":            "looks with a context that auth.sign_context signed, which is recorded",
 	"auth.policy_drift":             "looks at the catalog",
 	"auth.policy_reparse":           "undoes what it does",
