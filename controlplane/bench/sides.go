@@ -57,13 +57,6 @@ func caller(ctx context.Context, owner *pgx.Conn, orgID, userID string) (c gatew
 	return c, err
 }
 
-// request asks as every reading request does: the gate and the statement in one write.
-func request(g *gateway.Gateway, c gateway.Caller, sql string) side {
-	return func(ctx context.Context) error {
-		return g.Query(ctx, c, gateway.Statement{SQL: sql}, gateway.QueryOptions{ReadOnly: true}, nil)
-	}
-}
-
 // compare takes turns, a burst of each, and returns the medians in microseconds of the time of its processor.
 func compare(ctx context.Context, pid int, under, hand side) (policy, byHand float64, err error) {
 	var a, b []float64
