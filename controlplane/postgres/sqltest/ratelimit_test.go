@@ -181,6 +181,7 @@ func TestRateLimitNamesOfPaths(t *testing.T) {
 			t.Errorf("%s: %s", path, got)
 		}
 	}
+	exec(t, super, `select ratelimit.drop_rule('named')`)
 	if got := one[string](t, super, `select string_agg(rule, ', ') from ratelimit.why('203.0.113.9', '/auth/v1/login')`); got != "login" {
 		t.Errorf("why: %s", got)
 	}
