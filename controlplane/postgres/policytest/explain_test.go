@@ -251,7 +251,7 @@ func TestExplainInAnOrganization(t *testing.T) {
 	for org, want := range map[string]string{`'org1'`: "rows=1", `'org0'`: "rows=0"} {
 		plan := strings.Join(lines(t, dba, `select auth.explain_as('u0.1@example.com', 'select * from public.docs where id > 0', p_analyze => true, p_org => `+org+`)`), "\n")
 		plan, _, _ = strings.Cut(plan, "InitPlan")
-		if _, actual, _ := strings.Cut(plan, "(actual"); !strings.Contains(actual, want+" ") {
+		if _, actual, _ := strings.Cut(plan, "(actual"); !strings.Contains(strings.Replace(actual, ".00", "", 1), want+" ") { // PostgreSQL 18 writes rows=1.00
 			t.Errorf("in %s, want %s:\n%s", org, want, plan)
 		}
 	}
