@@ -293,14 +293,14 @@ begin
     end loop;
 
     -- Missing rights and recursion end every execution, unless the planner folds them away.  It folds what is one expression:
-    -- all permissive policies of a phase, and each restrictive one.
+    -- all permissive policies of a phase, and each restrictive one.  As a condition, where null is false: "f() and null" is gone.
     for v_column in
       select c ->> 'phase' as phase, string_agg(quote_ident(c ->> 'name'), ', ') as names, string_agg(format('(%s)', c ->> 'expression'), ' or ') as expression
       from jsonb_array_elements(v_checks) c where (c ->> 'applies')::boolean
       group by c ->> 'phase', case when (c ->> 'permissive')::boolean then null else c ->> 'name' end
     loop
       begin
-        execute format('select %s%s limit 0', v_column.expression, v_from) using '{}'::jsonb;
+        execute format('select%s where %s limit 0', v_from, v_column.expression) using '{}'::jsonb;
       exception
         when insufficient_privilege or invalid_object_definition then
           v_denied := coalesce(v_denied, format('%s: %s ends in an error: %s (%s)', v_column.phase, v_column.names, sqlerrm, sqlstate));

@@ -257,6 +257,30 @@ func TestExplainInAnOrganization(t *testing.T) {
 	}
 }
 
+// What the planner folds away is not called, and no right to call it is missing: in a condition "f() and null" is false.
+func TestExplainFoldsLikeThePlanner(t *testing.T) {
+	t.Parallel()
+	b := newBed(t)
+	exec(t, b.super, `create function public.not_for_requests() returns boolean language sql return true;
+		revoke all on function public.not_for_requests() from public;
+		create table public.folded (id bigint primary key);
+		insert into public.folded values (1);
+		alter table public.folded enable row level security;
+		grant select on public.folded to authenticated;
+		create policy everything on public.folded for select to authenticated using (id > 0);
+		create policy never on public.folded for select to authenticated using (public.not_for_requests() and null::boolean)`)
+	verdict := func() string {
+		return one[string](t, b.super, `select result from auth.explain_access($1, 'public.folded', 'select', '{"id": 1}') where kind = 'verdict'`, b.users[0][0].String())
+	}
+	if got := verdict(); got != "allowed" {
+		t.Errorf("folded: %s", got)
+	}
+	exec(t, b.super, `alter policy never on public.folded using (public.not_for_requests() and id < 10)`)
+	if got := verdict(); got != "denied" {
+		t.Errorf("not folded: %s", got)
+	}
+}
+
 func TestExplainAs(t *testing.T) {
 	t.Parallel()
 	b := newBed(t)
