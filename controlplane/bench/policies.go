@@ -56,9 +56,9 @@ func (b *bench) policies(ctx context.Context) (rows []row, err error) {
 	}
 	defer g.Close(ctx) //nolint:errcheck // only read
 	for _, t := range []template{
-		{name: "owner", protect: `'owner'`, identity: `user_id = (select auth.current_user_id())`, constant: `user_id = 'USER'`, price: 20},
-		{name: "tenant", protect: `'tenant'`, identity: `org_id = any (array(select unnest(auth.org_ids())))`, constant: `org_id = any ('{ORG}')`, price: 35},
-		{name: "tenant, active", protect: `'tenant', p_active_org => true`, identity: `org_id = (select auth.current_org_id())`, constant: `org_id = 'ORG'`, price: 35},
+		{name: "owner", protect: `'owner'`, identity: `user_id = (select auth.current_user_id())`, constant: `user_id = 'USER'`, price: 15},
+		{name: "tenant", protect: `'tenant'`, identity: `org_id = any (array(select unnest(auth.org_ids())))`, constant: `org_id = any ('{ORG}')`, price: 25},
+		{name: "tenant, active", protect: `'tenant', p_active_org => true`, identity: `org_id = (select auth.current_org_id())`, constant: `org_id = 'ORG'`, price: 25},
 		{name: "public_read", protect: `'public_read'`},
 	} {
 		more, err := t.measure(ctx, owner, g, pid)
@@ -90,7 +90,7 @@ var queries = []struct{ what, columns, where, tail string }{
 // measure compares list, count and point read under the policies with a WHERE by hand that asks the same question: on behalf of
 // whom the statement runs. That question has a price of its own, the same for every statement however short, because nobody may
 // answer it for himself: the signature of the context is checked, and memberships are read. It is measured against a WHERE with
-// a constant, which asks nobody, on the point read: what it adds to a longer statement is printed beside it.
+// a constant, which asks nobody, on the point read. Both readings have the bound; counts and point reads miss it against a constant.
 func (t template) measure(ctx context.Context, owner *pgx.Conn, g *gateway.Gateway, pid int) (rows []row, err error) {
 	// The view reads with the rights of its owner: the same rows and indexes for the same role, without policies.
 	for _, sql := range []string{
@@ -142,8 +142,7 @@ func (t template) measure(ctx context.Context, owner *pgx.Conn, g *gateway.Gatew
 			if under, hand, err = compare(ctx, pid, ask(policy), ask(byConstant)); err != nil {
 				return err
 			}
-			held.detail += fmt.Sprintf("; with a constant %.0f us, %.0f us", under, hand)
-			rows = append(rows, held)
+			rows = append(rows, held, row{held.what + ": constant", under / hand, 1.10, true, fmt.Sprintf("%.0f us, %.0f us", under, hand)})
 			if q.where != "" {
 				rows = append(rows, row{fmt.Sprintf("who is asking, %s: us a statement", t.name), under - hand, t.price, true, ""})
 			}
