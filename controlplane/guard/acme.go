@@ -45,5 +45,5 @@ func (a *ACME) TLS(oldest config.TLSVersion) *tls.Config {
 	return t
 }
 
-// Challenges answers the CA's questions by plain HTTP (RFC 8555 section 8.3) before next.
-func (a *ACME) Challenges(next http.Handler) http.Handler { return a.manager.HTTPHandler(next) }
+// challenges answers the CA's questions by plain HTTP (RFC 8555 section 8.3) before next.
+func (a *ACME) challenges(next http.Handler) http.Handler { return a.manager.HTTPHandler(next) }

@@ -82,13 +82,14 @@ func TestACME(t *testing.T) {
 			t.Errorf("%s is served", other)
 		}
 	}
-	// The redirect goes on beside the CA's questions.
-	h := a.Challenges(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusTeapot) }))
-	for path, want := range map[string]int{"/": http.StatusTeapot, "/.well-known/acme-challenge/unknown": http.StatusNotFound} {
+	// The redirect goes on beside the CA's questions, and what they are answered has the headers of every answer.
+	h := guard.Redirect(load(t, "FLUXBASE_SERVER_TLS_ENABLED=true", "FLUXBASE_SERVER_TLS_ACME_HOSTS="+name, "FLUXBASE_SERVER_TLS_ACME_CACHE_DIR="+dir,
+		"FLUXBASE_SERVER_TLS_REDIRECT_LISTEN=:80", "FLUXBASE_SERVER_TLS_REDIRECT_HOST="+name+":443"), a)
+	for path, want := range map[string]int{"/": http.StatusPermanentRedirect, "/.well-known/acme-challenge/unknown": http.StatusNotFound} {
 		w := httptest.NewRecorder()
 		h.ServeHTTP(w, httptest.NewRequest("GET", "http://"+name+path, nil))
-		if w.Code != want {
-			t.Errorf("%s: %d", path, w.Code)
+		if w.Code != want || w.Header().Get("Content-Security-Policy") == "" || w.Header().Get("Strict-Transport-Security") != "" {
+			t.Errorf("%s: %d %v", path, w.Code, w.Header())
 		}
 	}
 	w := httptest.NewRecorder()

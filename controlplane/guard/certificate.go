@@ -1,6 +1,7 @@
 package guard
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"crypto/tls"
@@ -68,6 +69,10 @@ func (c *Certificate) Reload() (changed bool, err error) {
 const maxPEMBytes = 1 << 20
 
 func readPEM(path string) ([]byte, error) {
+	// A pipe would keep whoever opens it until somebody writes.
+	if info, err := os.Stat(path); err != nil || !info.Mode().IsRegular() {
+		return nil, cmp.Or(err, errors.New(path+" is not a regular file"))
+	}
 	file, err := os.Open(path)
 	if err != nil {
 		return nil, err

@@ -16,6 +16,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -141,8 +142,14 @@ func TestCertificateIsReplaced(t *testing.T) {
 	if _, err := io.ReadFull(old, answer); err != nil || string(answer) != "still here" {
 		t.Errorf("the old connection: %s %v", answer, err)
 	}
-	if _, err := guard.LoadCertificate(certFile, filepath.Join(dir, "none"), slog.New(slog.DiscardHandler)); err == nil {
-		t.Error("starts without a key")
+	pipe := filepath.Join(dir, "pipe")
+	if err := syscall.Mkfifo(pipe, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, key := range []string{filepath.Join(dir, "none"), dir, pipe} {
+		if _, err := guard.LoadCertificate(certFile, key, slog.New(slog.DiscardHandler)); err == nil || !strings.Contains(err.Error(), key) {
+			t.Errorf("starts with the key %s: %v", key, err)
+		}
 	}
 }
 

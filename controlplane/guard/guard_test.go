@@ -228,7 +228,7 @@ func TestCORSCredentials(t *testing.T) {
 func TestRedirect(t *testing.T) {
 	t.Parallel()
 	files := []string{"FLUXBASE_SERVER_TLS_ENABLED=true", "FLUXBASE_SERVER_TLS_CERT_FILE=c", "FLUXBASE_SERVER_TLS_KEY_FILE=k", "FLUXBASE_SERVER_TLS_REDIRECT_LISTEN=:80"}
-	h := guard.Redirect(load(t, append(files, "FLUXBASE_SERVER_TLS_REDIRECT_HOST=api.example.com:443")...))
+	h := guard.Redirect(load(t, append(files, "FLUXBASE_SERVER_TLS_REDIRECT_HOST=api.example.com:443")...), nil)
 	for target, want := range map[string]string{
 		"/":                            "https://api.example.com/",
 		"/rest/v1/a%2fb?x=1&y=%20":     "https://api.example.com/rest/v1/a%2fb?x=1&y=%20",
@@ -255,7 +255,7 @@ func TestRedirect(t *testing.T) {
 	if w := ask(h, "GET", "/healthz"); w.Code != 200 || w.Body.String() != `{"status":"ok"}` {
 		t.Errorf("healthz: %d %s", w.Code, w.Body)
 	}
-	h = guard.Redirect(load(t, append(files, "FLUXBASE_SERVER_TLS_REDIRECT_HOST=[2001:db8::1]:8443")...))
+	h = guard.Redirect(load(t, append(files, "FLUXBASE_SERVER_TLS_REDIRECT_HOST=[2001:db8::1]:8443")...), nil)
 	if got := ask(h, "GET", "/x").Header().Get("Location"); got != "https://[2001:db8::1]:8443/x" {
 		t.Errorf("got %s", got)
 	}

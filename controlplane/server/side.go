@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+
+	"github.com/wayli-app/fluxbase/controlplane/guard"
 )
 
 // side is a listener beside the main one.
@@ -23,7 +25,7 @@ func (s *Server) sides() []side {
 	return []side{
 		{"server.metrics_listen", c.MetricsListen, s.metricsHandler(), nil},
 		{"server.admin.listen", c.Admin.Listen, admin, mutual},
-		{"server.tls.redirect_listen", c.TLS.RedirectListen, s.redirectHandler(), nil},
+		{"server.tls.redirect_listen", c.TLS.RedirectListen, guard.Redirect(c, s.acme), nil},
 	}
 }
 

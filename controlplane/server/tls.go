@@ -3,7 +3,6 @@ package server
 import (
 	"crypto/tls"
 	"fmt"
-	"net/http"
 	"time"
 
 	"github.com/wayli-app/fluxbase/controlplane/guard"
@@ -36,13 +35,4 @@ func (s *Server) tls() *tls.Config {
 		return s.certificate.TLS(oldest)
 	}
 	return nil
-}
-
-// redirectHandler is what the listener for plain HTTP answers beside one that speaks TLS.
-func (s *Server) redirectHandler() http.Handler {
-	answer := guard.Redirect(s.config.Server)
-	if s.acme != nil {
-		answer = s.acme.Challenges(answer)
-	}
-	return answer
 }
