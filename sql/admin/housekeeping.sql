@@ -99,6 +99,7 @@ begin
   delete from ratelimit.counters where (rule_id, subject) in (
     select c.rule_id, c.subject from ratelimit.counters c left join ratelimit.rules r on r.id = c.rule_id
     where c.window_start < now() - make_interval(secs => coalesce(r.window_seconds, 0) + 60)
+       or c.window_start > clock_timestamp() + make_interval(secs => coalesce(r.window_seconds, 0) + 60) -- a clock that was ahead
     limit v_batch for update of c skip locked);
   get diagnostics rows = row_count;
   return next;
@@ -107,6 +108,7 @@ begin
   delete from ratelimit.volume_counters where (rule_id, subject) in (
     select c.rule_id, c.subject from ratelimit.volume_counters c left join ratelimit.rules r on r.id = c.rule_id
     where c.window_start < now() - make_interval(secs => 2 * coalesce(r.window_seconds, 0) + 60)
+       or c.window_start > clock_timestamp() + make_interval(secs => coalesce(r.window_seconds, 0) + 60)
     limit v_batch for update of c skip locked);
   get diagnostics rows = row_count;
   return next;
