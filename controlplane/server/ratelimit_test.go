@@ -93,6 +93,38 @@ func TestRateLimitOfUserUpdates(t *testing.T) {
 	}
 }
 
+// The keys of an organization have limits of their own, so organizations are not made without end.
+func TestRateLimitOfNewOrganizations(t *testing.T) {
+	t.Parallel()
+	s := servertest.Start(t, "FLUXBASE_RATE_LIMITING_ENABLED=true")
+	fresh(t, s)
+	s.CreateUser(t, ann)
+	s.CreateUser(t, bob)
+	hers, his := s.Login(t, ann), s.Login(t, bob)
+	found := func(k servertest.Tokens, slug string) int {
+		return s.Do(t, "POST", "/api/v1/auth/organizations", map[string]any{"slug": slug, "name": "x"}, k.Bearer()).Status
+	}
+	made := 0
+	for n := range 25 {
+		switch status := found(hers, "hers-"+strconv.Itoa(n)); status {
+		case 201:
+			made++
+		case 429:
+		default:
+			t.Fatalf("%d", status)
+		}
+	}
+	if made != 20 {
+		t.Errorf("%d of 25 were made", made)
+	}
+	if a := s.Do(t, "GET", "/api/v1/auth/organizations", nil, hers.Bearer()); a.Status != 200 {
+		t.Errorf("reading: %d %s", a.Status, a.Body)
+	}
+	if status := found(his, "his"); status != 201 {
+		t.Errorf("another user: %d", status)
+	}
+}
+
 func TestRateLimitOfData(t *testing.T) {
 	t.Parallel()
 	s := start(t, "FLUXBASE_RATE_LIMITING_ENABLED=true", "FLUXBASE_RATE_LIMITING_PER_HOUR=500",
