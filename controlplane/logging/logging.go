@@ -66,13 +66,22 @@ func (h *handler) Enabled(ctx context.Context, level slog.Level) bool {
 // Handle is of [slog.Handler]; here the request id is added.
 func (h *handler) Handle(ctx context.Context, record slog.Record) error {
 	next := h.base
-	if id := RequestID(ctx); id != "" {
+	if id := RequestID(ctx); id != "" && (len(h.grouped) > 0 || !names(record, "request_id")) {
 		next = next.WithAttrs([]slog.Attr{slog.String("request_id", id)})
 	}
 	for _, apply := range h.grouped {
 		next = apply(next)
 	}
 	return next.Handle(ctx, record)
+}
+
+// names reports whether the line itself has an attribute of that name: two members of one name are no good JSON.
+func names(record slog.Record, key string) (found bool) {
+	record.Attrs(func(a slog.Attr) bool {
+		found = found || a.Key == key
+		return !found
+	})
+	return found
 }
 
 // WithAttrs is of [slog.Handler].

@@ -139,6 +139,11 @@ func TestRequestID(t *testing.T) {
 	if strings.Contains(lines[1], "request_id") {
 		t.Errorf("got %s", lines[1])
 	}
+	out.Reset()
+	logging.New(&out, slog.LevelInfo, "json").InfoContext(ctx, "event", "request_id", "r1")
+	if strings.Count(out.String(), `"request_id":"r1"`) != 1 {
+		t.Errorf("a line that names it itself: %s", &out)
+	}
 }
 
 func TestLevelFormatAndTime(t *testing.T) {

@@ -20,6 +20,7 @@ var ErrPrivilegedLogin = errors.New("a database login has more rights than it ma
 // login is one of the three, with the roles that it may be given.
 type login struct {
 	key  string // of the configuration
+	name string // of the login that the installation makes for it
 	url  config.URL
 	may  []string // roles that may be granted to it
 	acts []string // roles that it may become although they would be refused elsewhere
@@ -94,9 +95,9 @@ func (s *Server) checkDatabase(ctx context.Context, allowPrivileged bool) error 
 		return fmt.Errorf("read request_roles: %w", err)
 	}
 	logins := []login{
-		{"database.url", db.URL, append([]string{"anon", "authenticated"}, extra...), []string{}},
-		{"database.service_url", db.ServiceURL, []string{"service_role"}, []string{"service_role"}},
-		{"database.server_url", db.ServerURL, []string{}, []string{}},
+		{"database.url", "fluxbase_api", db.URL, append([]string{"anon", "authenticated"}, extra...), []string{}},
+		{"database.service_url", "fluxbase_service", db.ServiceURL, []string{"service_role"}, []string{"service_role"}},
+		{"database.server_url", "fluxbase_server", db.ServerURL, []string{}, []string{}},
 	}
 	for _, l := range logins {
 		conn := server
@@ -130,11 +131,19 @@ func (s *Server) checkLogin(ctx context.Context, conn *pgx.Conn, l login) error 
 	if len(findings) == 0 {
 		return nil
 	}
+	user := conn.Config().User
 	var text strings.Builder
 	for _, f := range findings {
-		fmt.Fprintf(&text, "\n  %s; run: %s", f.Problem, f.Remedy)
+		fmt.Fprintf(&text, "\n  %s", f.Problem)
+		// Somebody else's login, as a rule the administrator's own: whoever took its rights away might lock himself out.
+		if user == l.name {
+			fmt.Fprintf(&text, "; run: %s", f.Remedy)
+		}
 	}
-	return fmt.Errorf("%w: %s of %s%s", ErrPrivilegedLogin, conn.Config().User, l.key, &text)
+	if user != l.name {
+		fmt.Fprintf(&text, "\n  %s shall name a login that has no other use: leave the user out of it, which means %s", l.key, l.name)
+	}
+	return fmt.Errorf("%w: %s of %s%s", ErrPrivilegedLogin, user, l.key, &text)
 }
 
 // connect opens a session of its own beside the pools. It prepares nothing, so it works through a pooler.

@@ -373,6 +373,20 @@ func TestRefusesPrivilegedLogins(t *testing.T) {
 	}
 }
 
+// Whoever puts the own login into the configuration must not be told to take its rights away.
+func TestSaysWhichLoginWasMeant(t *testing.T) {
+	t.Parallel()
+	db := pgtest.Database(t)
+	_, err := server.New(t.Context(), server.Options{
+		Config: servertest.Config(t, db, "FLUXBASE_DATABASE_URL="+db.URL("superuser")), Files: fluxbase.Files, Logger: slog.New(slog.DiscardHandler)})
+	if !errors.Is(err, server.ErrPrivilegedLogin) {
+		t.Fatal(err)
+	}
+	if text := err.Error(); strings.Contains(text, "run:") || !strings.Contains(text, "it is a superuser") || !strings.Contains(text, "leave the user out of it, which means fluxbase_api") {
+		t.Error(text)
+	}
+}
+
 func TestSettingsOfTheConfiguration(t *testing.T) {
 	t.Parallel()
 	s := servertest.Start(t, "FLUXBASE_AUTH_PASSWORD_MIN_LENGTH=30", "FLUXBASE_AUTH_ACCESS_TOKEN_LIFETIME=2m")
