@@ -3,9 +3,11 @@ package main
 import (
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"text/tabwriter"
 	"time"
+	"unicode"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
@@ -105,7 +107,7 @@ func newKeysListCommand() *cobra.Command {
 				fmt.Fprintln(out, "ID\tKIND\tNAME\tPREFIX\tOWNER\tEXPIRES\tLAST USED")
 				var id, kind, name, prefix, owner, expires, used string
 				_, err = pgx.ForEachRow(rows, []any{&id, &kind, &name, &prefix, &owner, &expires, &used}, func() error {
-					fmt.Fprintf(out, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", id, kind, name, prefix, owner, expires, used)
+					fmt.Fprintf(out, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", id, kind, printable(name), prefix, printable(owner), expires, used)
 					return nil
 				})
 				if err != nil {
@@ -117,6 +119,20 @@ func newKeysListCommand() *cobra.Command {
 	}
 	addDatabaseFlags(cmd)
 	return cmd
+}
+
+// printable is somebody else's text for a terminal: what is no visible character stands as an escape, such as \x1b.
+func printable(text string) string {
+	var b strings.Builder
+	for _, r := range text {
+		if unicode.IsPrint(r) {
+			b.WriteRune(r)
+		} else {
+			quoted := strconv.QuoteRune(r)
+			b.WriteString(quoted[1 : len(quoted)-1])
+		}
+	}
+	return b.String()
 }
 
 // keyID reads the id of a key.

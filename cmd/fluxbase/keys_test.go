@@ -44,3 +44,17 @@ func TestKeysCommand(t *testing.T) {
 		t.Errorf("after revoking:\n%s", list)
 	}
 }
+
+// Users name their keys, and administrators list them: no name may write to the terminal what it likes.
+func TestKeysListIsPlainText(t *testing.T) {
+	t.Parallel()
+	db := pgtest.Database(t)
+	if _, err := db.Conn(t, "superuser").Exec(t.Context(), `insert into auth.api_keys (kind, name, prefix, key_hash)
+		values ('anon', E'a "c"\x1b[2J\nfake\u202e', 'fb_live_test', sha256('x'))`); err != nil {
+		t.Fatal(err)
+	}
+	out, code := outcome(t, newKeysCommand(), "list", "--database="+db.URL("installer"))
+	if code != 0 || !strings.Contains(out, `a "c"\x1b[2J\nfake\u202e  fb_live_test`) || strings.ContainsAny(out, "\x1b\u202e") || strings.Count(out, "\n") != 2 {
+		t.Errorf("exit status %d: %q", code, out)
+	}
+}

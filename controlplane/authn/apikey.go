@@ -29,7 +29,7 @@ const (
 )
 
 var errInvalidKeyRequest = badRequest("validation_failed",
-	"A key needs a name of up to 200 characters, scopes such as documents:read, at most 50, and an end in the future")
+	"A key needs a name of up to 200 characters on one line, scopes such as documents:read, at most 50, and an end in the future")
 
 func (h *Handler) mountAPIKeys(r Router, middleware ...echo.MiddlewareFunc) {
 	for _, route := range []struct {

@@ -107,7 +107,7 @@ func TestKeysOfUsersAndOrganizations(t *testing.T) {
 	expect(t, read(shared), 401, "invalid_api_key")
 
 	for _, body := range []map[string]any{
-		{}, {"name": " "}, {"name": strings.Repeat("x", 201)}, {"name": "x", "expires_at": "tomorrow"}, {"name": "x", "expires_at": "2020-01-01T00:00:00Z"},
+		{}, {"name": " "}, {"name": strings.Repeat("x", 201)}, {"name": "a\x1b[2J"}, {"name": "a\nb"}, {"name": "x", "expires_at": "tomorrow"}, {"name": "x", "expires_at": "2020-01-01T00:00:00Z"},
 		{"name": "x", "scopes": []any{"No"}}, {"name": "x", "scopes": []any{nil}}, {"name": "x", "scopes": []any{`a","b`}}, {"name": "x", "organization_id": "acme"},
 	} {
 		expect(t, p.as(t, ann, "POST", "/api-keys", body), 400, "validation_failed")

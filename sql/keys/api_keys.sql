@@ -1,6 +1,27 @@
 -- API keys.  Tables: auth.api_keys.  Callers: fluxbase_admin in psql, fluxbase_server to look one up.
 -- The table knows the SHA-256 of a key alone: 256 random bits need no slow hash.
 
+-- A name is listed in terminals, where control characters could rewrite what stands there.
+create or replace function fluxbase.is_key_name(p_name text)
+returns boolean language plpgsql immutable security invoker set search_path = pg_catalog, pg_temp
+as $$
+begin
+  return coalesce(btrim(p_name) <> '' and length(p_name) <= 200
+    and p_name !~ '[\u0001-\u001f\u007f-\u009f\u2028-\u202e\u2066-\u2069]', false);
+end $$;
+revoke all on function fluxbase.is_key_name(text) from public;
+comment on function fluxbase.is_key_name(text) is 'Whether an API key may be named so: up to 200 characters on one line.';
+
+create or replace function fluxbase.are_key_scopes(p_scopes text[])
+returns boolean language plpgsql immutable security invoker set search_path = pg_catalog, pg_temp
+as $$
+begin
+  return coalesce(cardinality(p_scopes), 0) <= 50
+    and not exists (select from unnest(p_scopes) s where s is null or s !~ '^[a-z][a-z0-9_.:-]{0,99}$');
+end $$;
+revoke all on function fluxbase.are_key_scopes(text[]) from public;
+comment on function fluxbase.are_key_scopes(text[]) is 'Whether an API key may have these scopes: at most 50, such as documents:read.';
+
 create or replace function auth.create_api_key(
   p_kind text, p_name text, p_user text default null, p_org uuid default null,
   p_scopes text[] default '{}', p_expires_at timestamptz default null, p_test boolean default false)
@@ -16,12 +37,18 @@ begin
   if p_kind is null or p_kind not in ('anon', 'service', 'user', 'organization') then
     raise exception using errcode = '22023', message = format('kind %s does not exist', quote_nullable(p_kind)),
       hint = 'anon, service, user or organization';
-  elsif p_name is null or btrim(p_name) = '' then
-    raise exception using errcode = '22023', message = 'a key needs a name', hint = 'say which program uses it';
+  elsif not fluxbase.is_key_name(p_name => p_name) then
+    raise exception using errcode = '22023', message = 'a key needs a name', detail = 'up to 200 characters on one line',
+      hint = 'say which program uses it';
   elsif (p_kind = 'user') <> (p_user is not null) then
-    raise exception using errcode = '22023', message = 'p_user belongs to keys of kind user, and to no other';
+    raise exception using errcode = '22023', message = 'p_user belongs to keys of kind user, and to no other',
+      hint = case when p_user is null then 'name the user by id or e-mail address' else 'leave p_user out' end;
   elsif (p_kind = 'organization') <> (p_org is not null) then
-    raise exception using errcode = '22023', message = 'p_org belongs to keys of kind organization, and to no other';
+    raise exception using errcode = '22023', message = 'p_org belongs to keys of kind organization, and to no other',
+      hint = case when p_org is null then 'give the id of the organization; auth.admin_organizations lists them' else 'leave p_org out' end;
+  elsif not fluxbase.are_key_scopes(p_scopes => p_scopes) then
+    raise exception using errcode = '22023', message = 'a scope is not valid', detail = format('p_scopes is %s', p_scopes),
+      hint = 'documents:read is one: a-z first, then a-z, 0-9, _, ., : and -, up to 100 characters; a key has at most 50';
   elsif p_expires_at <= now() then
     raise exception using errcode = '22023', message = 'a key expires in the future', detail = format('p_expires_at is %s', p_expires_at);
   end if;

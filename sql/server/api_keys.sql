@@ -72,8 +72,7 @@ begin
     return jsonb_build_object('status', v_status);
   elsif fluxbase.lacks_second_factor() then
     return jsonb_build_object('status', 'insufficient_aal');
-  elsif p_name is null or btrim(p_name) = '' or length(p_name) > 200 or p_expires_at <= now() or cardinality(p_scopes) > 50
-     or exists (select from unnest(p_scopes) s where s is null or s !~ '^[a-z][a-z0-9_.:-]{0,99}$') then
+  elsif not fluxbase.is_key_name(p_name => p_name) or not fluxbase.are_key_scopes(p_scopes => p_scopes) or p_expires_at <= now() then
     return jsonb_build_object('status', 'validation_failed');
   end if;
   insert into auth.api_keys (id, kind, name, prefix, key_hash, user_id, org_id, scopes, expires_at, created_by)
