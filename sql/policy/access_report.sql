@@ -70,7 +70,6 @@ begin
                             when 'delete' then p_reads or p_returning else true end;
   v_key := array(select a.attname::text from pg_index i join pg_attribute a on a.attrelid = i.indrelid and a.attnum = any (i.indkey::smallint[])
                  where i.indrelid = p_table and i.indisprimary);
-  v_old := auth.row_by_key(p_table => p_table, p_row => v_old);
 
   -- 2. Grants.
   for v_column in
@@ -107,6 +106,15 @@ begin
       v_denied := coalesce(v_denied, format('%s has no grant: %s%s', v_role, v_column.name, coalesce(' on the columns ' || v_column.lacks, '')));
     end if;
   end loop;
+
+  -- What is denied without the row needs nobody who may read it.
+  begin
+    v_old := auth.row_by_key(p_table => p_table, p_row => v_old);
+  exception when insufficient_privilege then
+    if v_denied is null then
+      raise;
+    end if;
+  end;
 
   -- 3. Does row security hold for this role at all?
   v_bypass := case

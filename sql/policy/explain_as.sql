@@ -30,6 +30,9 @@ begin
       when sqlstate 'ZF999' then null;
       when insufficient_privilege then
         v_lines := array[format('%s (42501)', sqlerrm)];
+      when syntax_error or invalid_cursor_definition or null_value_not_allowed or undefined_parameter then
+        raise exception using errcode = sqlstate, message = format('the query has no plan: %s', sqlerrm),
+          hint = 'give one SELECT, INSERT, UPDATE, DELETE, MERGE or VALUES, with values in place of $1';
     end;
     return next '-- as ' || case i when 1 then coalesce(p_user || ', ', '') || (v_signed[1] ->> 'role') else 'service_role, without row security' end;
     return query select unnest(v_lines);

@@ -19,7 +19,10 @@ begin
   begin
     perform set_config('fluxbase.context', v_signed ->> 'context', true), set_config('fluxbase.context_mac', v_signed ->> 'mac', true),
             set_config('role', 'service_role', true);
-    execute format('select to_jsonb(t.*) from %s t join jsonb_populate_record(null::%s, $1) k on (%s) = (%s)', p_table, p_table,
+    -- The key alone is made a record: other columns may be of domains that have no null.
+    execute format('select to_jsonb(t.*) from %s t join jsonb_to_record($1) k (%s) on (%s) = (%s)', p_table,
+      (select string_agg(format('%I %s', a.attname, format_type(a.atttypid, a.atttypmod)), ', ') from pg_attribute a
+       where a.attrelid = p_table and a.attname = any (v_key)),
       (select string_agg(format('t.%I', k), ', ') from unnest(v_key) k), (select string_agg(format('k.%I', k), ', ') from unnest(v_key) k))
       into v_row using p_row;
     raise exception using errcode = 'ZF999', message = 'undo';

@@ -44,7 +44,7 @@ func TestExplainAccessVerdicts(t *testing.T) {
 	exec(t, b.super, `insert into docs (user_id, title) values ($1, 'hers')`, b.users[0][0])
 	exec(t, b.super, `create foreign data wrapper nowhere; create server nowhere foreign data wrapper nowhere;
 		create foreign table public.far (id int) server nowhere; create materialized view public.summary as select 1 as one;
-		grant select, delete on public.far, public.summary to authenticated; create table public.hidden (id int primary key, a int)`)
+		grant select, delete on public.far, public.summary to authenticated; create table public.hidden (id int primary key, a int); grant select on public.hidden to authenticated`)
 	for arguments, want := range map[string]string{
 		`'u0.0@example.com', 'docs', 'select', '{"id": 1}'`:                                                  `allowed: every phase is open`,
 		`'u0.1@example.com', 'docs', 'select', '{"id": 1}'`:                                                  `denied: read: no permissive policy is true, the row is left out`,
@@ -198,6 +198,41 @@ func TestWhoCan(t *testing.T) {
 	}
 }
 
+// A row is found by its key where other columns know no null, and a caller without grants is denied although nobody may read it.
+func TestExplainAccessFindsTheRow(t *testing.T) {
+	t.Parallel()
+	b := newBed(t)
+	dba := b.dba(t)
+	exec(t, b.owner, `create domain public.owner_id as uuid check (value is not null); create domain public.nr as integer check (value > 0);
+		create table public.strict (nr public.nr, part char(3), user_id public.owner_id not null, title text, primary key (nr, part));
+		create table public.parts (id integer primary key, user_id uuid) partition by list (id); create table public.parts1 partition of public.parts default`)
+	exec(t, b.owner, `select auth.protect('public.strict', 'owner', p_user_column => 'user_id')`)
+	exec(t, b.owner, `select auth.protect('public.parts', 'owner')`)
+	exec(t, b.super, `insert into strict values (1, 'ab', $1)`, b.users[0][0])
+	exec(t, b.super, `insert into parts values (1, $1)`, b.users[0][0])
+	for arguments, want := range map[string]string{
+		`'u0.0@example.com', 'strict', 'select', '{"nr": 1, "part": "ab"}'`: "allowed: every phase is open",
+		`'u0.1@example.com', 'strict', 'select', '{"nr": 1, "part": "ab"}'`: "denied: read: no permissive policy is true",
+		`'u0.0@example.com', 'parts', 'select', '{"id": 1}'`:                "allowed: every phase is open",
+		`'u0.0@example.com', 'parts1', 'select', '{"id": 1}'`:               "denied: authenticated has no grant: select on the columns id, user_id",
+	} {
+		if got := verdict(t, dba, arguments); !strings.HasPrefix(got, want) {
+			t.Errorf("%s: %s, want %s", arguments, got, want)
+		}
+	}
+	const who = `select coalesce(string_agg(who, ' ' order by who), '') from auth.who_can(`
+	if got := one[string](t, dba, who+`'strict', 'delete', '{"nr": 1, "part": "ab"}')`); got != "a service key u0.0@example.com" {
+		t.Errorf("who can: %s", got)
+	}
+	if got := one[string](t, dba, who+`'parts1', 'select', '{"id": 1}')`); got != "" {
+		t.Errorf("who can read a partition without grants: %s", got)
+	}
+	exec(t, b.owner, `grant select on parts1 to authenticated`)
+	for _, call := range []string{`auth.explain_access('u0.0@example.com', 'parts1', 'select', '{"id": 1}')`, `auth.who_can('parts1', 'select', '{"id": 1}')`} {
+		refused(t, dba, "42501", "the row is not found by its key", `select * from `+call)
+	}
+}
+
 // A user of two organizations is asked about as active in one, in the other, in none; nobody is active where she is no member.
 func TestExplainInAnOrganization(t *testing.T) {
 	t.Parallel()
@@ -305,6 +340,10 @@ func TestExplainAs(t *testing.T) {
 	if got := one[string](t, dba, `select current_user::text`); got != "fluxbase_admin" {
 		t.Errorf("left behind: %s", got)
 	}
+	for query, sqlstate := range map[string]string{`drop table docs`: "42601", `select 1; select 2`: "42P11", `select $1`: "42P02", `selct`: "42601"} {
+		refused(t, dba, sqlstate, "the query has no plan", `select auth.explain_as('u0.0@example.com', $1)`, query)
+	}
+	refused(t, dba, "22004", "the query has no plan", `select auth.explain_as('u0.0@example.com', null)`)
 	for _, who := range []string{"authenticated", "fluxbase_api"} {
 		refused(t, b.db.Conn(t, who), "42501", "permission denied", `select auth.explain_as(null, 'select 1')`)
 	}
