@@ -30,6 +30,29 @@ grant execute on function auth.require_application_table(regclass) to public;
 comment on function auth.require_application_table(regclass) is
   'Raises unless the relation is a table of the application: no view, no partition, not in a schema of Fluxbase or PostgreSQL.';
 
+-- An application that was there before us reads the table with a login of its own: it would see no rows and no error.
+create or replace function auth.notice_other_roles(p_table regclass)
+returns void language plpgsql stable security invoker set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_roles text;
+begin
+  select string_agg(distinct quote_ident(r.rolname), ', ') into v_roles
+  from pg_class c cross join lateral aclexplode(c.relacl) a join pg_roles r on r.oid = a.grantee
+  where c.oid = p_table and a.privilege_type in ('SELECT', 'INSERT', 'UPDATE', 'DELETE') and r.oid <> c.relowner
+    and not r.rolsuper and not r.rolbypassrls and r.rolname not in ('anon', 'authenticated', 'service_role')
+    and not exists (select from pg_policy p cross join lateral unnest(p.polroles) u (oid)
+                    where p.polrelid = p_table and p.polpermissive and (u.oid = 0 or pg_has_role(r.oid, u.oid, 'usage')));
+  if v_roles is not null then
+    raise notice using message = format('roles with rights on %s see rows only where a policy lets them from now on: %s', p_table, v_roles),
+      hint = 'write policies for them, or name them in p_maintenance_roles of auth.protect()';
+  end if;
+end $$;
+revoke all on function auth.notice_other_roles(regclass) from public;
+grant execute on function auth.notice_other_roles(regclass) to public;
+comment on function auth.notice_other_roles(regclass) is
+  'Names the roles, other than those of requests, that hold rights on a table and have no policy on it.';
+
 create or replace function auth.enable_rls(p_table regclass)
 returns void language plpgsql volatile security invoker set search_path = pg_catalog, pg_temp
 as $$
@@ -50,6 +73,9 @@ begin
   loop
     if not v_relation.is_foreign and not v_relation.relrowsecurity then
       execute format('alter table %s enable row level security', v_relation.name);
+      if v_relation.oid = p_table then
+        perform auth.notice_other_roles(p_table => p_table);
+      end if;
     end if;
     if not v_relation.is_foreign and not v_relation.relforcerowsecurity then
       execute format('alter table %s force row level security', v_relation.name);

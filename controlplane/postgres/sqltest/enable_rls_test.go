@@ -1,8 +1,12 @@
 package sqltest
 
 import (
+	"context"
 	"strings"
 	"testing"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/wayli-app/fluxbase/controlplane/postgres/pgtest"
 )
@@ -45,6 +49,47 @@ func TestEnableRLS(t *testing.T) {
 	}
 	if n := one[int](t, owner, `select count(*)::int from public.t`); n != 0 {
 		t.Errorf("the owner sees %d rows: no FORCE", n)
+	}
+}
+
+// An application that was there before keeps its grants and loses the rows: whoever closes the table is told.
+func TestEnableRLSNamesOtherRoles(t *testing.T) {
+	t.Parallel()
+	db := pgtest.Database(t)
+	super := db.Conn(t, "superuser")
+	app, reader := "app_"+db.Name, "Reader_"+db.Name
+	exec(t, super, `create role `+app+`; create role "`+reader+`"`)
+	t.Cleanup(func() {
+		if _, err := super.Exec(context.Background(), `drop owned by `+app+`, "`+reader+`"; drop role `+app+`, "`+reader+`"`); err != nil {
+			t.Error(err)
+		}
+	})
+	config, err := pgx.ParseConfig(db.URL("installer"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var said []string
+	config.OnNotice = func(_ *pgconn.PgConn, n *pgconn.Notice) { said = append(said, n.Message+" "+n.Hint) }
+	owner, err := pgx.ConnectConfig(t.Context(), config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer owner.Close(context.Background()) //nolint:errcheck // nothing was left open
+	exec(t, owner, `create table public.old (id int, user_id uuid); create table public.quiet (id int); grant select on public.quiet to authenticated;
+		grant select, update on public.old to `+app+`, authenticated; grant select on public.old to "`+reader+`"`)
+	exec(t, owner, `select auth.enable_rls('public.quiet')`)
+	if len(said) != 0 {
+		t.Errorf("without other roles: %q", said)
+	}
+	exec(t, owner, `select auth.enable_rls('public.old')`)
+	if len(said) != 1 || !strings.Contains(said[0], `public.old`) || !strings.Contains(said[0], `"`+reader+`", `+app) || strings.Contains(said[0], "authenticated") || !strings.Contains(said[0], "p_maintenance_roles") {
+		t.Errorf("said %q", said)
+	}
+	exec(t, owner, `alter table public.old disable row level security; create policy all_of_it on public.old to `+app+`, "`+reader+`" using (true)`)
+	exec(t, owner, `select auth.enable_rls('public.old')`)
+	exec(t, owner, `select auth.enable_rls('public.old')`)
+	if len(said) != 1 {
+		t.Errorf("with policies: %q", said)
 	}
 }
 
