@@ -18,7 +18,15 @@ func (s *Server) openData(ctx context.Context) (err error) {
 	if err := s.catalog.Reload(ctx); err != nil {
 		return err
 	}
-	open, err := catalog.OpenSchemas(ctx, s.gateway, append(slices.Clone(r.Schemas), r.ExtraSearchPath...))
+	schemas := append(slices.Clone(r.Schemas), r.ExtraSearchPath...)
+	missing, err := catalog.MissingSchemas(ctx, s.gateway, slices.DeleteFunc(slices.Clone(schemas), func(name string) bool { return name == tenantSchemas }))
+	if err != nil {
+		return err
+	}
+	if missing != nil {
+		s.log.Warn("rest.schemas or rest.extra_search_path names schemas that do not exist", "schemas", missing)
+	}
+	open, err := catalog.OpenSchemas(ctx, s.gateway, schemas)
 	if err != nil {
 		return err
 	}

@@ -64,3 +64,20 @@ func OpenSchemas(ctx context.Context, g Gateway, schemas []string) (list []strin
 	}
 	return list, nil
 }
+
+// missingSchemasSQL lists the names that no schema has.
+const missingSchemasSQL = `select l.name from pg_catalog.unnest($1::pg_catalog.text[]) with ordinality l (name, n)
+where not exists (select from pg_catalog.pg_namespace s where s.nspname = l.name) order by l.n`
+
+// MissingSchemas says which of some schemas do not exist: misspelled, as a rule, or not made yet.
+func MissingSchemas(ctx context.Context, g Gateway, schemas []string) (list []string, err error) {
+	statement := gateway.Statement{SQL: missingSchemasSQL, Args: [][]byte{AppendArray(nil, schemas)}}
+	err = g.Query(ctx, gateway.Caller{Role: "anon"}, statement, gateway.QueryOptions{ReadOnly: true}, func(row [][]byte) error {
+		list = append(list, string(row[0]))
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("look for schemas: %w", err)
+	}
+	return list, nil
+}
