@@ -45,6 +45,10 @@ begin
                       else format('it can become %I', v_reach) end,
         hint = 'a request role is no superuser, has no BYPASSRLS, CREATEROLE or REPLICATION, and is member of no such role';
     end if;
+    if not pg_has_role('fluxbase_api', v_role, 'member') then
+      raise notice using message = format('fluxbase_api is no member of %I: requests as this role are refused', v_role),
+        hint = format('grant %I to fluxbase_api', v_role);
+    end if;
   end loop;
 end $$;
 revoke all on function fluxbase.check_request_roles(text[]) from public;

@@ -277,7 +277,8 @@ begin
       end if;
     exception when others then
       get stacked diagnostics v_detail = pg_exception_detail, v_hint = pg_exception_hint;
-      raise exception using errcode = sqlstate, message = format('%s: %s', v_schema, sqlerrm), detail = v_detail,
+      raise exception using errcode = sqlstate, message = format('%s: %s', v_schema, sqlerrm),
+        detail = coalesce(nullif(v_detail, ''), format('it was run in schema %I', v_schema)),
         hint = concat_ws('; ', nullif(v_hint, ''), 'no schema was changed');
     end;
     return next v_schema;

@@ -165,6 +165,7 @@ func TestTenantMigrationThatFails(t *testing.T) {
 		t.Errorf("%d schemas have half of the migration", n)
 	}
 	refused(t, b.owner, "23505", "Key (name)=(a) already exists", `select auth.in_tenant_schemas('insert into folders (name) select ''a'' from generate_series(1, 2)')`)
+	refused(t, b.owner, "42601", "it was run in schema tenant_template", `select auth.in_tenant_schemas('alter tabel folders')`)
 	refused(t, b.owner, "42703", "Perhaps you meant", `select auth.in_tenant_schemas('select folders.nam from folders')`)
 	// The owner is held back like everybody; rows are changed as service_role.
 	exec(t, b.super, `grant usage on schema tenant_org0, tenant_org1 to service_role; grant select, update on tenant_template.folders, tenant_org0.folders, tenant_org1.folders to service_role`)

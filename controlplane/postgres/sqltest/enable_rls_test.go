@@ -5,9 +5,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
-
 	"github.com/wayli-app/fluxbase/controlplane/postgres/pgtest"
 )
 
@@ -64,17 +61,8 @@ func TestEnableRLSNamesOtherRoles(t *testing.T) {
 			t.Error(err)
 		}
 	})
-	config, err := pgx.ParseConfig(db.URL("installer"))
-	if err != nil {
-		t.Fatal(err)
-	}
 	var said []string
-	config.OnNotice = func(_ *pgconn.PgConn, n *pgconn.Notice) { said = append(said, n.Message+" "+n.Hint) }
-	owner, err := pgx.ConnectConfig(t.Context(), config)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer owner.Close(context.Background()) //nolint:errcheck // nothing was left open
+	owner := listening(t, db, "installer", &said)
 	exec(t, owner, `create table public.old (id int, user_id uuid); create table public.quiet (id int); grant select on public.quiet to authenticated;
 		grant select, update on public.old to `+app+`, authenticated; grant select on public.old to "`+reader+`"`)
 	exec(t, owner, `select auth.enable_rls('public.quiet')`)

@@ -47,6 +47,22 @@ func exec(t *testing.T, conn *pgx.Conn, sql string, args ...any) {
 	}
 }
 
+// listening is a connection that collects what it is told in notices: message and hint.
+func listening(t *testing.T, db *pgtest.DB, role string, said *[]string) *pgx.Conn {
+	t.Helper()
+	config, err := pgx.ParseConfig(db.URL(role))
+	if err != nil {
+		t.Fatal(err)
+	}
+	config.OnNotice = func(_ *pgconn.PgConn, n *pgconn.Notice) { *said = append(*said, n.Message+" "+n.Hint) }
+	conn, err := pgx.ConnectConfig(t.Context(), config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close(context.Background()) }) //nolint:errcheck // the database is dropped next
+	return conn
+}
+
 // refused wants the SQLSTATE and, when given, each text somewhere in message, detail and hint.
 func refused(t *testing.T, conn *pgx.Conn, sqlstate string, texts []string, sql string, args ...any) {
 	t.Helper()

@@ -2,6 +2,7 @@ package sqltest
 
 import (
 	"encoding/json"
+	"strings"
 	"testing"
 	"time"
 
@@ -55,6 +56,18 @@ func TestSetSetting(t *testing.T) {
 	}
 	if got := one[string](t, admin, `select auth.set_setting('request_roles', $1)`, fine); got != fine {
 		t.Errorf("a harmless role: got %q", got)
+	}
+	var said []string
+	listener := listening(t, db, "superuser", &said)
+	exec(t, listener, `select auth.set_setting('request_roles', $1)`, fine)
+	if len(said) != 1 || !strings.Contains(said[0], "grant "+fine+" to fluxbase_api") {
+		t.Errorf("a role that fluxbase_api cannot become: %q", said)
+	}
+	exec(t, super, `grant `+fine+` to fluxbase_api`)
+	exec(t, listener, `select auth.set_setting('request_roles', $1)`, fine)
+	exec(t, super, `revoke `+fine+` from fluxbase_api`)
+	if len(said) != 1 {
+		t.Errorf("a role that fluxbase_api can become: %q", said)
 	}
 	if got := one[string](t, admin, `select auth.set_setting('password_min_length', null)`); got != "12" {
 		t.Errorf("null resets to the default: got %q", got)
