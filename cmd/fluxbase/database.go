@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -57,8 +58,9 @@ func connect(ctx context.Context, cmd *cobra.Command) (*pgx.Conn, error) {
 		return nil, errors.New("which database? give --database URL or set FLUXBASE_DATABASE_DIRECT_URL")
 	}
 	target, err := pgx.ParseConfig(dsn)
-	if err != nil {
-		return nil, errors.New("the connection string cannot be read; it looks like postgres://user@host:5432/database")
+	// A password with @ or # as they are ends up in the host, and would be told with it.
+	if err != nil || strings.ContainsAny(target.Host, "@#?") {
+		return nil, errors.New("the connection string cannot be read; it looks like postgres://user@host:5432/database, with @ as %40, : as %3A, / as %2F and # as %23 in a password")
 	}
 	if target.RuntimeParams["application_name"] == "" {
 		target.RuntimeParams["application_name"] = "fluxbase"

@@ -129,3 +129,14 @@ func TestDatabaseURL(t *testing.T) {
 		}
 	})
 }
+
+// A password that was not encoded ends up in the host: it is told to nobody, and the message says what to write.
+func TestPasswordInTheHostIsNotShown(t *testing.T) {
+	t.Parallel()
+	for _, dsn := range []string{"postgres://app:one@hunter2@127.0.0.1:1/app", "postgres://app:one@two#hunter2@127.0.0.1:1/app", "postgres://app:one/hunter2@127.0.0.1:1/app"} {
+		out, code := outcome(t, newPreflightCommand(), "--database="+dsn)
+		if code != 1 || strings.Contains(out, "hunter2") || !strings.Contains(out, "@ as %40") {
+			t.Errorf("%s: exit status %d, %s", dsn, code, out)
+		}
+	}
+}
