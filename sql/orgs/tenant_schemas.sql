@@ -91,13 +91,19 @@ declare
                      select btrim(x) from unnest(string_to_array(auth.setting(p_key => 'request_roles'), ',')) x where btrim(x) <> '') r);
 begin
   for v_table in
-    select c.oid::regclass as name, c.relispartition as part, l.oid is not null as locked,
+    select c.oid::regclass as name, c.relispartition as part, l.oid is not null as found,
+           -- Somebody's policy of that name is no lock.
+           coalesce(not l.polpermissive and l.polcmd = '*' and starts_with(pg_get_expr(l.polqual, l.polrelid), '( SELECT auth.require_tenant(' || quote_literal(p_org_id))
+             and pg_get_expr(l.polqual, l.polrelid) = pg_get_expr(l.polwithcheck, l.polrelid), false) as locked,
            (select string_agg(quote_ident(o.rolname), ', ' order by o.rolname::text) from pg_roles o where o.oid = any (l.polroles)) as roles
     from pg_class c left join pg_policy l on l.polrelid = c.oid and l.polname = 'tenant_schema'
     where c.relnamespace = to_regnamespace(quote_ident(p_schema)) and c.relkind in ('r', 'p') order by c.relname
   loop
     if not v_table.part then -- partitions follow their parent
       perform auth.enable_rls(p_table => v_table.name);
+    end if;
+    if v_table.found and not v_table.locked then
+      execute format('drop policy tenant_schema on %s', v_table.name);
     end if;
     if not v_table.locked then
       execute format('create policy tenant_schema on %s as restrictive for all to %s using ((select auth.require_tenant(%L))) with check ((select auth.require_tenant(%L)))',

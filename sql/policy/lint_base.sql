@@ -57,18 +57,23 @@ revoke all on auth.lint_logins from public;
 grant select on auth.lint_logins to fluxbase_admin;
 comment on view auth.lint_logins is 'Logins of the server, and those that auth.allow_data_login() let in.';
 
--- body is without comments; of a function whose body is bound, as PostgreSQL prints it.
+-- body is without comments; of a function whose body is bound, as PostgreSQL prints it.  code is without texts in quotes, too, unless it
+-- executes some of them.
 create or replace view auth.lint_functions with (security_invoker = true) as
-  select p.oid, n.oid as schema_id, n.nspname::text as schema, format('%I.%I', n.nspname, p.proname) as bare_name,
-         format('%I.%I(%s)', n.nspname, p.proname, pg_get_function_identity_arguments(p.oid)) as name,
-         case p.prokind when 'p' then 'procedure' else 'function' end as kind,
-         p.prosecdef, p.proowner, p.proacl, p.proconfig, p.prorettype, p.prosqlbody is not null as is_bound,
-         p.prorettype in ('pg_catalog.trigger'::regtype, 'pg_catalog.event_trigger'::regtype) as is_trigger,
-         regexp_replace(coalesce(pg_get_function_sqlbody(p.oid), p.prosrc), '--[^\n]*|/\*.*?\*/', ' ', 'g') as body
-  from pg_catalog.pg_proc p join pg_catalog.pg_namespace n on n.oid = p.pronamespace
-  where n.nspname not in ('auth', 'audit', 'ratelimit', 'fluxbase', 'information_schema') and n.nspname !~ '^pg_'
-    and not exists (select from pg_catalog.pg_depend d
-                    where d.classid = 'pg_catalog.pg_proc'::regclass and d.objid = p.oid and d.deptype = 'e');
+  select f.oid, f.schema_id, f.schema, f.bare_name, f.name, f.kind, f.prosecdef, f.proowner, f.proacl, f.proconfig, f.prorettype, f.is_bound, f.is_trigger, f.body,
+         case when f.body ~* '\mexecute\M' then f.body else regexp_replace(f.body, '''([^'']|'''')*''', '''''', 'g') end as code
+  from (
+    select p.oid, n.oid as schema_id, n.nspname::text as schema, format('%I.%I', n.nspname, p.proname) as bare_name,
+           -- Of an ordered-set aggregate the identity arguments are nothing that a statement takes.
+           format('%I.%I(%s)', n.nspname, p.proname, case p.prokind when 'a' then oidvectortypes(p.proargtypes) else pg_get_function_identity_arguments(p.oid) end) as name,
+           case p.prokind when 'p' then 'procedure' else 'function' end as kind,
+           p.prosecdef, p.proowner, p.proacl, p.proconfig, p.prorettype, p.prosqlbody is not null as is_bound,
+           p.prorettype in ('pg_catalog.trigger'::regtype, 'pg_catalog.event_trigger'::regtype) as is_trigger,
+           regexp_replace(coalesce(pg_get_function_sqlbody(p.oid), p.prosrc), '(''(?:[^'']|'''')*'')|--[^\n]*|/\*(?:[^*]|\*+[^*/])*\*+/', '\1', 'g') as body
+    from pg_catalog.pg_proc p join pg_catalog.pg_namespace n on n.oid = p.pronamespace
+    where n.nspname not in ('auth', 'audit', 'ratelimit', 'fluxbase', 'information_schema') and n.nspname !~ '^pg_'
+      and not exists (select from pg_catalog.pg_depend d
+                      where d.classid = 'pg_catalog.pg_proc'::regclass and d.objid = p.oid and d.deptype = 'e')) f;
 revoke all on auth.lint_functions from public;
 grant select on auth.lint_functions to fluxbase_admin;
 comment on view auth.lint_functions is 'Functions and procedures of the application.';
@@ -83,6 +88,41 @@ return array(
 revoke all on function auth.lint_search_path(text) from public;
 grant execute on function auth.lint_search_path(text) to fluxbase_admin;
 comment on function auth.lint_search_path(text) is 'The schemas that a value of search_path names, in its order.';
+
+-- Rights go as they came: what another than the owner gave is revoked as that role, and what was handed on goes with it.
+-- p_acl may be of columns, whose name p_column is; p_grantees null: everybody, and the roles of requests; p_privileges null: all.
+create or replace function auth.lint_revoke(p_object text, p_acl aclitem[], p_owner oid, p_privileges text[] default null, p_column text default null,
+                                            p_grantees oid[] default null, p_only_option boolean default false)
+returns text language plpgsql stable security invoker set search_path = pg_catalog, pg_temp
+as $$
+begin
+  return (
+    select string_agg(
+      format(case when g.grantor = p_owner then '%2$s' else 'set role %1$s; %2$s reset role;' end, g.grantor::regrole,
+        format('revoke %s%s on %s from %s%s;', case when p_only_option then 'grant option for ' end,
+          case when p_privileges is null then 'all' else g.privileges end, p_object, g.grantees, case when g.handed_on then ' cascade' end)),
+      ' ' order by g.grantor = p_owner, g.grantees)
+    from (
+      select a.grantor, string_agg(distinct lower(a.privilege_type) || coalesce(' (' || quote_ident(p_column) || ')', ''), ', ') as privileges,
+             string_agg(distinct case a.grantee when 0 then 'public' else a.grantee::regrole::text end, ', ') as grantees,
+             bool_or(exists (select from aclexplode(p_acl) h where h.grantor = a.grantee and h.grantor <> p_owner)) as handed_on
+      from aclexplode(p_acl) a
+      where a.grantee = any (coalesce(p_grantees, array(select r.oid from auth.lint_request_roles r) || 0::oid))
+        and (p_privileges is null or a.privilege_type = any (p_privileges)) and (a.is_grantable or not p_only_option)
+      group by a.grantor) g);
+end $$;
+revoke all on function auth.lint_revoke(text, aclitem[], oid, text[], text, oid[], boolean) from public;
+grant execute on function auth.lint_revoke(text, aclitem[], oid, text[], text, oid[], boolean) to fluxbase_admin;
+comment on function auth.lint_revoke(text, aclitem[], oid, text[], text, oid[], boolean) is
+  'Statements that take rights away which a list of them holds; null where it holds none.';
+
+create or replace function auth.lint_relation_acl(p_relation_id oid)
+returns aclitem[] language sql stable security invoker set search_path = pg_catalog, pg_temp
+return (select c.relacl from pg_class c where c.oid = p_relation_id)
+  || array(select unnest(a.attacl) from pg_attribute a where a.attrelid = p_relation_id and not a.attisdropped and a.attacl is not null);
+revoke all on function auth.lint_relation_acl(oid) from public;
+grant execute on function auth.lint_relation_acl(oid) to fluxbase_admin;
+comment on function auth.lint_relation_acl(oid) is 'Rights on a relation and on its columns, which "revoke all" takes together.';
 
 -- A function and not a view: under the pinned search_path an expression is printed with every name qualified.
 -- code is both expressions with the text of literals taken out, so that a search finds what is called and nothing that is said.

@@ -1,4 +1,50 @@
--- What policies say, read from their parsed form.  Tables: the catalog.  Caller: fluxbase_admin.
+-- What policies say, read from their parsed form, and what the functions do that they call.  Tables: the catalog.  Caller: fluxbase_admin.
+
+-- What a function reads: known of a bound body; of another, the names after FROM and JOIN, in the schemas that it looks into.
+create or replace view auth.lint_function_reads with (security_invoker = true) as
+  select d.objid as function_id, c.oid as relation_id
+  from pg_catalog.pg_depend d join auth.lint_relations c on c.oid = d.refobjid
+  where d.classid = 'pg_catalog.pg_proc'::regclass and d.refclassid = 'pg_catalog.pg_class'::regclass
+  union
+  select f.oid, c.oid
+  from auth.lint_functions f
+  cross join lateral regexp_matches(f.code, '(?<!\mdistinct\s+)\m(?:from|join)\s+(?:only\s+)?(?:("[^"]+"|[[:alpha:]_][[:alnum:]_$]*)\s*\.\s*)?("[^"]+"|[[:alpha:]_][[:alnum:]_$]*)', 'gi') m (found)
+  cross join lateral (select quote_ident(coalesce(substring(m.found[1] from '^"(.*)"$'), lower(m.found[1]))) as schema,
+                             quote_ident(coalesce(substring(m.found[2] from '^"(.*)"$'), lower(m.found[2]))) as name) n
+  join auth.lint_relations c on c.name = any (
+    case when n.schema is not null then array[n.schema || '.' || n.name]
+         else array(select quote_ident(s) || '.' || n.name
+                    from unnest(coalesce((select auth.lint_search_path(p_setting => substr(g, 13)) from unnest(f.proconfig) g where g like 'search\_path=%'),
+                                         array[f.schema, 'public'])) s) end)
+  where not f.is_bound;
+revoke all on auth.lint_function_reads from public;
+grant select on auth.lint_function_reads to fluxbase_admin;
+comment on view auth.lint_function_reads is 'Relations of the application that its functions read.';
+
+-- What a function calls: known of a bound body; of another, the names before a parenthesis, in the schemas that it looks into.  Of a name
+-- that several functions have, the text does not tell which is meant: it is not sure.
+create or replace view auth.lint_function_calls with (security_invoker = true) as
+  select f.oid as function_id, g.oid as called_id, true as is_sure
+  from auth.lint_functions f
+  join pg_catalog.pg_depend d on d.classid = 'pg_catalog.pg_proc'::regclass and d.objid = f.oid and d.refclassid = 'pg_catalog.pg_proc'::regclass
+  join auth.lint_functions g on g.oid = d.refobjid
+  where f.is_bound
+  union
+  select f.oid, g.oid, count(*) over (partition by f.oid, n.name) = 1
+  from auth.lint_functions f
+  cross join lateral (
+    select distinct quote_ident(coalesce(substring(m.found[1] from '^"(.*)"$'), lower(m.found[1]))) as schema,
+                    quote_ident(coalesce(substring(m.found[2] from '^"(.*)"$'), lower(m.found[2]))) as name
+    -- Not the columns of insert into.
+    from regexp_matches(f.code, '(?<!\minto\s+|[.[:alnum:]_$"])(?:("[^"]+"|[[:alpha:]_][[:alnum:]_$]*)\s*\.\s*)?("[^"]+"|[[:alpha:]_][[:alnum:]_$]*)\s*\(', 'g') m (found)) n
+  cross join lateral (
+    select coalesce((select auth.lint_search_path(p_setting => substr(g, 13)) from unnest(f.proconfig) g where g like 'search\_path=%'), array[f.schema, 'public']) as path) s
+  join auth.lint_functions g on not g.is_trigger and g.bare_name = any (
+    case when n.schema is not null then array[n.schema || '.' || n.name] else array(select quote_ident(e) || '.' || n.name from unnest(s.path) e) end)
+  where not f.is_bound;
+revoke all on auth.lint_function_calls from public;
+grant select on auth.lint_function_calls to fluxbase_admin;
+comment on view auth.lint_function_calls is 'Functions of the application that its functions call.';
 
 -- Functions that tell who is asking, and what to call them: the helpers of schema auth, settings, and functions of the application whose
 -- body asks these.  is_ours: called with a column it answers a question about the row, and cannot be asked once.
@@ -10,13 +56,14 @@ declare
   v_helpers constant text := 'current_user_id|uid|jwt|role|current_user_role|email|session_id|aal|is_authenticated|is_admin|current_org_id|current_org_role|org_ids|org_ids_with_role|has_permission|has_scope|verified_context';
 begin
   return query
-    with recursive asks (oid, bare_name, name) as (
-      select f.oid, f.bare_name, substring(f.bare_name from '[^.]+$')
+    with recursive calls as materialized (select k.function_id, k.called_id from auth.lint_function_calls k),
+    asks (oid, bare_name) as (
+      select f.oid, f.bare_name
       from auth.lint_functions f
       where f.body ~* ('\mauth\s*\.\s*(' || v_helpers || ')\s*\(|\mcurrent_setting\s*\(')
       union
-      select f.oid, f.bare_name, substring(f.bare_name from '[^.]+$')
-      from asks join auth.lint_functions f on position(asks.name || '(' in f.body) > 0)
+      select f.oid, f.bare_name
+      from asks join calls k on k.called_id = asks.oid join auth.lint_functions f on f.oid = k.function_id)
     select p.oid, case n.nspname when 'auth' then 'auth.' else '' end || p.proname || '()', true
     from pg_proc p join pg_namespace n on n.oid = p.pronamespace
     where n.nspname = 'auth' and p.proname ~ ('^(' || v_helpers || ')$') or n.nspname = 'pg_catalog' and p.proname = 'current_setting'
@@ -187,24 +234,3 @@ end $$;
 revoke all on function auth.lint_always_true(oid, text) from public;
 grant execute on function auth.lint_always_true(oid, text) to fluxbase_admin;
 comment on function auth.lint_always_true(oid, text) is 'For whom an expression of a policy is true whatever the row: "true" or "true for everybody who is signed in"; else null.';
-
--- What a function reads: known of a bound body; of another, the names after FROM and JOIN, in the schemas that it looks into.
-create or replace view auth.lint_function_reads with (security_invoker = true) as
-  select d.objid as function_id, c.oid as relation_id
-  from pg_catalog.pg_depend d join auth.lint_relations c on c.oid = d.refobjid
-  where d.classid = 'pg_catalog.pg_proc'::regclass and d.refclassid = 'pg_catalog.pg_class'::regclass
-  union
-  select f.oid, c.oid
-  from auth.lint_functions f
-  cross join lateral regexp_matches(f.body, '\m(?:from|join)\s+(?:only\s+)?(?:("[^"]+"|[[:alpha:]_][[:alnum:]_$]*)\s*\.\s*)?("[^"]+"|[[:alpha:]_][[:alnum:]_$]*)', 'gi') m (found)
-  cross join lateral (select case when m.found[1] like '"%' then m.found[1] else lower(m.found[1]) end as schema,
-                             case when m.found[2] like '"%' then m.found[2] else lower(m.found[2]) end as name) n
-  join auth.lint_relations c on c.name = any (
-    case when n.schema is not null then array[n.schema || '.' || n.name]
-         else array(select quote_ident(s) || '.' || n.name
-                    from unnest(coalesce((select auth.lint_search_path(p_setting => substr(g, 13)) from unnest(f.proconfig) g where g like 'search\_path=%'),
-                                         array[f.schema, 'public'])) s) end)
-  where not f.is_bound;
-revoke all on auth.lint_function_reads from public;
-grant select on auth.lint_function_reads to fluxbase_admin;
-comment on view auth.lint_function_reads is 'Relations of the application that its functions read.';

@@ -36,7 +36,7 @@ var defects = map[string]defect{
 	"rls_disabled": {tableSQL + `grant select on t to anon`, []string{`public.t: anon may use it`}, tableSQL},
 	"rls_not_forced": {tableSQL + `grant insert (a) on t to authenticated; alter table t enable row level security`,
 		[]string{`public.t: row security is on but not forced`}, closedSQL},
-	"policies_without_rls": {tableSQL + `create policy p on t to authenticated using (a = 'x')`, []string{`public.t: 1 policies`}, closedSQL + `create policy p on t to authenticated using (a = 'x')`},
+	"policies_without_rls": {tableSQL + `create policy p on t to authenticated using (a = 'x')`, []string{`public.t: 1 policy, and`}, closedSQL + `create policy p on t to authenticated using (a = 'x')`},
 	"rls_without_policy":   {closedSQL, []string{`public.t: authenticated may use it`}, closedSQL + `create policy p on t for select to authenticated using (true)`},
 	"policy_without_roles": {closedSQL + `create policy p on t using (a = 'x')`, []string{`policy p on public.t`}, closedSQL + `create policy p on t to authenticated using (a = 'x')`},
 	"policy_true_for_writes": {closedSQL + `create policy p on t for delete to authenticated using (true); create policy q on t for update to anon using (a = 'x') with check (true); create policy r on t using (true)`,
@@ -97,12 +97,39 @@ var defects = map[string]defect{
 		create table public.w (id bigint); select auth.enable_rls('public.w'); create function public.seen(p bigint) returns boolean language plpgsql stable as 'begin return exists (select from only w where w.id = p); end';
 		create policy r on w for select to authenticated using (public.seen(id)); create table public.x (id bigint); select auth.enable_rls('public.x');
 		create function public.ids() returns setof bigint language sql stable begin atomic select id from public.x; end; create policy s on x for select to authenticated using (id in (select public.ids()))`,
-		[]string{`policy p on public.t: it reads public.uv, whose policies come back to public.t: as authenticated every query ends with 42P17`, `policy q on public.u: it reads public.tv`,
-			`policy r on public.w: it reads public.seen(p bigint), whose policies come back to public.w: as authenticated every query ends with 54001`, `policy s on public.x: it reads public.ids()`},
+		[]string{`policy p on public.t: it reads public.uv, which comes back to public.t: as authenticated every query ends with 42P17`, `policy q on public.u: it reads public.tv`,
+			`policy r on public.w: it calls public.seen(p bigint), which comes back to public.w: as authenticated every query ends with 54001`, `policy s on public.x: it calls public.ids()`},
 		closedSQL + `create view tv as select * from t; create policy p on t for select to authenticated using (id in (select tv.id from tv)); create table public.w (id bigint); select auth.enable_rls('public.w');
 		create function public.seen(p bigint) returns boolean language plpgsql stable security definer set search_path = pg_catalog, pg_temp as 'begin return exists (select from public.w where id = p); end'; create policy r on w for select to authenticated using (public.seen(id));
 		create table public.x (id bigint, ok boolean); select auth.enable_rls('public.x'); create function public.known(p bigint) returns boolean language sql stable as 'select exists (select from x where x.id = p) -- from y';
 		create policy s on x for select to authenticated using (ok); create policy s2 on x for insert to authenticated with check (not public.known(id))`},
+	"policy_recursive/calls": {closedSQL + `create function public.g() returns setof bigint language plpgsql stable as 'begin return query select id from public.t; end'; create function public.f() returns setof bigint language sql stable as 'select g() -- g(';
+		create policy p on t for select to authenticated using (id in (select public.f())); create table public.u (id bigint); select auth.enable_rls('public.u');
+		create function public.bound_g() returns setof bigint language sql stable begin atomic select id from public.u; end; create function public.bound_f() returns boolean language sql stable begin atomic select exists (select from public.bound_g()); end;
+		create policy q on u for select to authenticated using (public.bound_f() and id > 0); create role keeper; create table public.w (id bigint); select auth.enable_rls('public.w'); grant select on w to keeper;
+		create function public.kept() returns boolean language plpgsql stable security definer set search_path = pg_catalog, pg_temp as 'begin return exists (select from public.w); end'; alter function public.kept() owner to keeper;
+		create function public.asks_kept(n bigint) returns boolean language plpgsql stable as 'begin return n > 0 and public."kept" (); end'; create policy r on w for select to authenticated, keeper using (public.asks_kept(id));
+		create table public.x (id bigint); select auth.enable_rls('public.x'); create function public.from_x() returns bigint language plpgsql stable as 'begin return (select max(id) from public.x); end';
+		create view xv as select public.from_x() as id; grant select on xv to authenticated; create policy s on x for select to authenticated using (id <= (select xv.id from xv));
+		create function public.c(n bigint) returns boolean language plpgsql stable as 'begin return public.d(n); end'; create function public.d(n bigint) returns boolean language plpgsql stable as 'begin perform public.e(n); return true; end';
+		create function public.e(n bigint) returns boolean language plpgsql stable as 'begin /* a */ return exists (select from public.y); /* b */ end'; create table public.y (id bigint); select auth.enable_rls('public.y'); create policy v on y to authenticated using (public.c(id))`,
+		[]string{`policy p on public.t: it calls public.f(), which comes back to public.t: as authenticated every query ends with 54001`, `policy q on public.u: it calls public.bound_f(), which comes back to public.u: as authenticated every query ends with 54001`,
+			`policy r on public.w: it calls public.asks_kept(n bigint), which comes back to public.w: as authenticated every query ends with 54001`, `policy s on public.x: it reads public.xv, which comes back to public.x: as authenticated every query ends with 54001`,
+			`policy v on public.y: it calls public.c(n bigint), which comes back to public.y: as authenticated every query ends with 54001`},
+		// The owner of the last function is bound by no policy, or by none that asks again; or the text tells of something else.
+		closedSQL + `create function public.g() returns setof bigint language plpgsql stable security definer set search_path = pg_catalog, pg_temp as 'begin return query select id from public.t; end'; create function public.f() returns setof bigint language sql stable as 'select g()';
+		create policy p on t for select to authenticated using (id in (select public.f())); create role passes bypassrls; create role holder; create role keeper; create table public.u (id bigint); select auth.enable_rls('public.u'); grant select on u to passes;
+		create function public.ug() returns boolean language plpgsql stable security definer set search_path = pg_catalog, pg_temp as 'begin return exists (select from public.u); end'; alter function public.ug() owner to passes;
+		create function public.uf() returns boolean language plpgsql stable as 'begin return public.ug(); end'; create policy q on u for select using (public.uf() and id > 0);
+		create table public.w (id bigint); alter table w enable row level security; create function public.wg() returns boolean language sql stable security definer begin atomic select exists (select from public.w); end;
+		create function public.wf() returns boolean language sql stable begin atomic select public.wg(); end; alter table w owner to holder; alter function public.wg() owner to holder; create policy r on w for select using (public.wf() and id > 0);
+		create table public.x (id bigint); select auth.enable_rls('public.x'); grant select on x to keeper; create function public.xg() returns boolean language plpgsql stable security definer set search_path = pg_catalog, pg_temp as 'begin return exists (select from public.x); end';
+		alter function public.xg() owner to keeper; create function public.xf() returns boolean language plpgsql stable as 'begin return public.xg(); end'; create policy s on x for select to authenticated using (public.xf() and id > 0);
+		create table public.y (id bigint); select auth.enable_rls('public.y'); create function public.yg(n bigint) returns boolean language plpgsql stable as 'begin return n > 0; end'; create function public.yg(n text) returns boolean language plpgsql stable as 'begin return exists (select from public.y); end';
+		create function public.yf(n bigint) returns boolean language plpgsql stable as 'begin return public.yg(n); end'; create policy u on y for select to authenticated using (public.yf(id));
+		create table public.z (id bigint); select auth.enable_rls('public.z'); create function public.zg() returns boolean language plpgsql stable as 'begin return exists (select from public.z); end';
+		create function public.zf(n bigint) returns boolean language plpgsql stable as 'declare zg bigint := 1; begin if n is distinct from zg then raise notice ''not from z, and not by zg()''; end if; /* zg() */ return n > 0; -- from z
+		end'; create policy v on z for select to authenticated using (public.zf(id))`},
 	"definer_passes_rls": {closedSQL + `create function public.all_rows() returns setof t language plpgsql stable security definer set search_path = pg_catalog, pg_temp as 'begin return query select * from public.t; end'; grant execute on function all_rows() to anon;
 		create function public.bound() returns bigint language sql security definer begin atomic select count(*) from public.t; end; create function public.mine() returns setof t language sql security definer set search_path = pg_catalog, pg_temp as 'select * from public.t where user_id = auth.uid()'`,
 		[]string{`function public.all_rows(): anon, authenticated may execute it, and it returns rows of public.t as `, `function public.bound(): anon, authenticated may execute it, and it reads public.t as `, `function public.mine(): anon, authenticated may execute it, and it returns rows of public.t as `},
@@ -175,7 +202,7 @@ var defects = map[string]defect{
 		closedSQL + `alter table t add unique (org_id, a), add unique (a, org_id), add code uuid default gen_random_uuid() unique; create policy p on t to authenticated using (org_id = any ((select auth.org_ids())::uuid[]))`},
 	"unique_without_tenant/kinds": {closedSQL + `create unique index t_low on t (lower(a)); create unique index t_part on t (a) where id > 5; create unique index t_inc on t (a) include (org_id); alter table t add constraint t_ex exclude using btree (a with =);
 		create policy p on t to authenticated using (org_id = any ((select auth.org_ids())::uuid[]))`,
-		[]string{`index t_low on public.t: it is unique on (expression)`, `index t_part on public.t: it is unique on (a)`, `index t_inc on public.t: it is unique on (a)`, `index t_ex on public.t: it is unique on (a)`},
+		[]string{`index t_low on public.t: it is unique on (lower(a))`, `index t_part on public.t: it is unique on (a)`, `index t_inc on public.t: it is unique on (a)`, `index t_ex on public.t: it is unique on (a)`},
 		closedSQL + `create unique index t_low on t ((org_id::text || lower(a))); create policy p on t to authenticated using (org_id = any ((select auth.org_ids())::uuid[]))`},
 	"unique_without_tenant/by_hand": {closedSQL + `alter table t add tenant_id bigint, add firm uuid references auth.organizations; create index on t (tenant_id); create unique index t_low on t (a); create policy p on t to authenticated using (tenant_id = (select (auth.jwt() -> 'app_metadata' ->> 'tenant')::bigint));
 		create table u (id bigint generated always as identity primary key, firm uuid references auth.organizations, code text unique); create index on u (firm); select auth.enable_rls('u'); create policy p on u to authenticated using (firm = (select (auth.jwt() ->> 'firm')::uuid))`,
@@ -191,6 +218,25 @@ var defects = map[string]defect{
 	"context_not_verified": {`@sql/context/plain.sql`, []string{`function auth.verified_context_text()`}, `select`},
 	// PostgreSQL itself grants it, so here the sound database is the changed one.
 	"temporary_for_public": {`select`, []string{`database `}, `do $$ begin execute format('revoke temporary on database %I from public', current_database()); end $$`},
+}
+
+// advice are the lints, some or all of whose fixes are no statement but a choice, and why.  Their pages show one way, and that the finding goes.
+var advice = map[string]string{
+	"context_not_verified":        "a command of the shell",
+	"database_locale":             "the database is made anew",
+	"foreign_key_without_tenant":  "the key that is referred to changes, too",
+	"own_schema_grant":            "objects of others go where they belong; grants are revoked",
+	"policy_check_without_column": "which rows may become what",
+	"policy_constant_or":          "who has the other policy",
+	"policy_identity_per_row":     "the expression is rewritten",
+	"policy_in_subselect":         "the expression is rewritten",
+	"policy_recursive":            "what breaks the circle",
+	"policy_true_for_writes":      "which rows",
+	"policy_user_metadata":        "where it comes from instead",
+	"rls_without_policy":          "which rows, or no grant",
+	"role_bypasses_rls":           "who owns the tables instead; attributes and memberships are taken away",
+	"setting_without_nullif":      "the expression is rewritten",
+	"unique_without_tenant":       "upserts and foreign keys may name the key",
 }
 
 // demo makes a database with the tables of the demo application.
@@ -225,7 +271,7 @@ func findings(t *testing.T, conn *pgx.Conn, sql string, args ...any) []string {
 func TestLints(t *testing.T) {
 	t.Parallel()
 	conn := demo(t)
-	codes := lines(t, conn, `select substr(viewname, 6) from pg_views where schemaname = 'auth' and viewname like 'lint\_%' and viewname not in ('lint_request_roles', 'lint_logins', 'lint_relations', 'lint_functions', 'lint_function_reads', 'lint_exposed') order by 1`)
+	codes := lines(t, conn, `select substr(viewname, 6) from pg_views where schemaname = 'auth' and viewname like 'lint\_%' and viewname not in ('lint_request_roles', 'lint_logins', 'lint_relations', 'lint_functions', 'lint_function_reads', 'lint_function_calls', 'lint_exposed') order by 1`)
 	for _, code := range codes {
 		if _, known := defects[code]; !known && code != "database_locale" { // which has a test of its own
 			t.Errorf("the lint %s has no test", code)
@@ -250,26 +296,141 @@ func TestLints(t *testing.T) {
 		inTx(t, conn, func() {
 			exec(t, conn, seed)
 			exec(t, conn, `set local role fluxbase_admin; set local search_path = public, auth`)
-			got := findings(t, conn, `select object || ': ' || evidence from auth.check('info') where code = $1`, code)
+			found := check(t, conn)
+			exec(t, conn, `reset role; reset search_path`)
+			var got []string
+			for _, f := range found {
+				if f.Code == code {
+					got = append(got, f.Object+": "+f.Evidence)
+				}
+				if f.Severity == "" || f.Object == "" || f.Evidence == "" || f.Fix == "" || f.Doc != "https://github.com/wayli-app/fluxbase/blob/main/docs/policies/"+f.Code+".md" {
+					t.Errorf("%s: incomplete: %+v", name, f)
+				}
+			}
 			for _, want := range d.finds {
-				if !slices.ContainsFunc(got, func(f string) bool { return strings.HasPrefix(f, want) || strings.Contains(f, want) }) {
+				if !slices.ContainsFunc(got, func(f string) bool { return strings.Contains(f, want) }) {
 					t.Errorf("%s does not find %q, but %q", name, want, got)
 				}
 			}
 			if len(got) != len(d.finds) {
 				t.Errorf("%s finds %q", name, got)
 			}
-			if bad := lines(t, conn, `select f::text from auth.check('info') f where code is null or severity is null or object is null or evidence is null or fix is null
-				or doc <> 'https://github.com/wayli-app/fluxbase/blob/main/docs/policies/' || code || '.md'`); len(bad) > 0 {
-				t.Errorf("%s: incomplete: %q", code, bad)
-			}
+			follow(t, conn, name, found)
 		})
 		inTx(t, conn, func() {
 			exec(t, conn, d.sound)
-			if got := findings(t, conn, `select object || ': ' || evidence from auth.check('info') where code = $1`, code); len(got) > 0 {
+			exec(t, conn, `set local search_path = pg_catalog, pg_temp`)
+			if got := lines(t, conn, `select object || ': ' || evidence from auth.lint_`+code); len(got) > 0 {
 				t.Errorf("%s finds something in what is sound: %q", name, got)
 			}
 		})
+	}
+}
+
+// finding is a row of auth.check().
+type finding struct{ Code, Severity, Object, Evidence, Fix, Doc string }
+
+func check(t *testing.T, conn *pgx.Conn) []finding {
+	t.Helper()
+	rows, err := conn.Query(t.Context(), `select coalesce(code, ''), coalesce(severity, ''), coalesce(object, ''), coalesce(evidence, ''), coalesce(fix, ''), coalesce(doc, '') from auth.check('info')`)
+	if err == nil {
+		var found []finding
+		if found, err = pgx.CollectRows(rows, pgx.RowToStructByPos[finding]); err == nil {
+			return found
+		}
+	}
+	t.Fatalf("auth.check(): %v", describe(err))
+	panic("unreachable")
+}
+
+// runs says that a fix is SQL: it ends as SQL does.
+func (f finding) runs() bool { return strings.HasSuffix(f.Fix, ";") }
+
+// follow runs the fixes of a lint that are SQL as a DBA would, who copies them into psql, and sees that the findings are gone and that nothing
+// worse came.
+func follow(t *testing.T, conn *pgx.Conn, name string, found []finding) {
+	t.Helper()
+	code, _, _ := strings.Cut(name, "/")
+	before := map[string]bool{}
+	advised := 0
+	for _, f := range found {
+		before[f.Code+" "+f.Object] = true
+		if f.Code == code && f.runs() {
+			exec(t, conn, strings.Replace(f.Fix, "create index concurrently", "create index", 1)) // which no transaction lets in
+		} else if f.Code == code {
+			advised++
+			if advice[code] == "" {
+				t.Errorf("%s: the fix is no statement: %s", name, f.Fix)
+			}
+		}
+	}
+	for _, f := range check(t, conn) {
+		if f.Code == code {
+			advised--
+			if f.runs() {
+				t.Errorf("%s: %s still has %s after %s", name, f.Object, f.Evidence, f.Fix)
+			}
+		} else if !before[f.Code+" "+f.Object] && f.Severity != "info" {
+			t.Errorf("%s: the fix makes %+v", name, f)
+		}
+	}
+	if advised != 0 {
+		t.Errorf("%s: %d findings with advice went or came by the fixes of others", name, advised)
+	}
+}
+
+// What policy_recursive says is what happens, and where it is silent nothing of the kind does.
+func TestRecursionIsReal(t *testing.T) {
+	t.Parallel()
+	conn := pgtest.Database(t).Conn(t, "superuser")
+	for name, d := range defects {
+		if !strings.HasPrefix(name, "policy_recursive") {
+			continue
+		}
+		for _, seed := range []string{d.seed, d.sound} {
+			inTx(t, conn, func() {
+				exec(t, conn, seed)
+				exec(t, conn, `grant select, insert on all tables in schema public to authenticated; set local search_path = pg_catalog, pg_temp;
+					do $$ declare v_table regclass; begin
+						for v_table in select c.oid from pg_class c where c.relnamespace = 'public'::regnamespace and c.relkind = 'r' loop
+							begin
+								execute format('insert into %s (id) values (1)', v_table);
+							exception when generated_always then
+								execute format('insert into %s default values', v_table);
+							end;
+						end loop; end $$`)
+				for _, row := range lines(t, conn, `select concat_ws(' ', p.polname, p.polrelid::regclass, case p.polcmd when 'a' then 'insert' else 'select' end, coalesce(substring(l.evidence from '[0-9A-Z]{5}$'), 'nothing'))
+						from pg_policy p left join auth.lint_policy_recursive l on l.object = format('policy %I on %s', p.polname, p.polrelid::regclass)
+						where p.polrelid::regclass::text like 'public.%' and p.polname <> 'service_role_all'`) {
+					parts := strings.Fields(row)
+					sql := "select from " + parts[1]
+					if parts[2] == "insert" {
+						sql = "insert into " + parts[1] + " default values"
+					}
+					exec(t, conn, `set local role authenticated; set local search_path = public`)
+					if got := try(t, conn, sql).code; (got == "42P17" || got == "54001" || parts[3] != "nothing") && got != parts[3] {
+						t.Errorf("%s: %s: %s ends with %q, and the lint says %s", name, parts[0], sql, got, parts[3])
+					}
+					exec(t, conn, `reset role`)
+				}
+			})
+		}
+	}
+}
+
+// A fix that no transaction lets in, run as it is printed.
+func TestFixesOutsideOfTransactions(t *testing.T) {
+	t.Parallel()
+	conn := pgtest.Database(t).Conn(t, "superuser")
+	exec(t, conn, closedSQL+`alter table t add "Team Id" uuid; create policy p on t to authenticated using ("Team Id" = any (array(select unnest(auth.org_ids()))));
+		create table public.p (org_id uuid) partition by list (org_id); create table public.p1 partition of p default; select auth.enable_rls('public.p');
+		create policy p on p to authenticated using (org_id = any (array(select unnest(auth.org_ids()))))`)
+	fixes := lines(t, conn, `select fix from auth.check() where code = 'policy_column_not_indexed'`)
+	for _, fix := range fixes {
+		exec(t, conn, fix)
+	}
+	if left := lines(t, conn, `select fix from auth.check() where code = 'policy_column_not_indexed'`); len(fixes) != 2 || len(left) > 0 {
+		t.Errorf("after %q: %q", fixes, left)
 	}
 }
 

@@ -3,8 +3,8 @@ create or replace view auth.lint_default_grants with (security_invoker = true) a
   select 'default_grants'::text as code, 'warning'::text as severity,
          format('default privileges of %s%s', d.defaclrole::regrole, case when d.defaclnamespace <> 0 then format(' in schema %I', n.nspname) else '' end) as object,
          format('every new %s grants %s to %s', k.kind, string_agg(distinct lower(a.privilege_type), ', '), string_agg(distinct g.grantee, ', ')) as evidence,
-         format('alter default privileges for role %s%s revoke all on %ss from %s;', d.defaclrole::regrole,
-           case when d.defaclnamespace <> 0 then format(' in schema %I', n.nspname) else '' end, k.kind, string_agg(distinct g.grantee, ', ')) as fix,
+         format('alter default privileges for role %s%s revoke %s on %ss from %s;', d.defaclrole::regrole,
+           case when d.defaclnamespace <> 0 then format(' in schema %I', n.nspname) else '' end, string_agg(distinct lower(a.privilege_type), ', '), k.kind, string_agg(distinct g.grantee, ', ')) as fix,
          'https://github.com/wayli-app/fluxbase/blob/main/docs/policies/default_grants.md'::text as doc
   from pg_catalog.pg_default_acl d left join pg_catalog.pg_namespace n on n.oid = d.defaclnamespace
   join (values ('r', 'table'), ('f', 'function'), ('S', 'sequence'), ('n', 'schema')) k (objtype, kind) on k.objtype = d.defaclobjtype::text

@@ -4,10 +4,12 @@ create or replace view auth.lint_definer_passes_rls with (security_invoker = tru
          case when x.returns_rows and not x.asks then 'error' else 'warning' end as severity, format('%s %s', x.kind, x.name) as object,
          format('%s may execute it, and it %s %s as %s, whom no policy binds%s', x.roles, case when x.returns_rows then 'returns rows of' else 'reads' end, x.tables, x.proowner::regrole,
            case when not x.asks then '; it does not ask who is calling' end) as evidence,
-         format('alter %s %s security invoker;', x.kind, x.name) as fix,
+         case when exists (select from pg_catalog.pg_depend d where d.classid = 'pg_catalog.pg_policy'::regclass and d.refclassid = 'pg_catalog.pg_proc'::regclass and d.refobjid = x.oid)
+              then 'ask auth.current_user_id() in it, and return keys: a policy calls it, which as invoker it would be bound by'
+              else format('alter %s %s security invoker;', x.kind, x.name) end as fix,
          'https://github.com/wayli-app/fluxbase/blob/main/docs/policies/definer_passes_rls.md'::text as doc
   from (
-    select f.kind, f.name, f.proowner, f.oid in (select i.function_id from auth.lint_identity_functions() i) as asks,
+    select f.oid, f.kind, f.name, f.proowner, f.oid in (select i.function_id from auth.lint_identity_functions() i) as asks,
            bool_or(c.oid = y.typrelid) as returns_rows, string_agg(distinct c.name, ', ') as tables,
            (select string_agg(quote_ident(r.name), ', ' order by r.name) from auth.lint_request_roles r
             where has_schema_privilege(r.oid, f.schema_id, 'usage') and has_function_privilege(r.oid, f.oid, 'execute')) as roles

@@ -8,17 +8,17 @@ create or replace view auth.lint_own_schema_grant with (security_invoker = true)
       select c.oid, format('%I.%I', own.nspname, c.relname) as name, c.relowner, c.relacl
       from own join pg_catalog.pg_class c on c.relnamespace = own.oid
       where c.relkind in ('r', 'p', 'v', 'm', 'f', 'S')),
-    held (object, kind, privilege, grantee) as (
-      select r.name, 'table ', a.privilege_type, a.grantee from relation r cross join lateral aclexplode(r.relacl) a
+    held (object, kind, privilege, grantee, owner, acl) as (
+      select r.name, 'table ', a.privilege_type, a.grantee, r.relowner, r.relacl from relation r cross join lateral aclexplode(r.relacl) a
       union all
-      select r.name, 'table ', format('%s (%I)', a.privilege_type, t.attname), a.grantee
+      select r.name, 'table ', format('%s (%I)', a.privilege_type, t.attname), a.grantee, r.relowner, t.attacl
       from relation r join pg_catalog.pg_attribute t on t.attrelid = r.oid and t.attacl is not null and not t.attisdropped cross join lateral aclexplode(t.attacl) a
       union all
-      select format('schema %I', own.nspname), '', a.privilege_type, a.grantee
+      select format('schema %I', own.nspname), '', a.privilege_type, a.grantee, own.nspowner, own.nspacl
       from own cross join lateral aclexplode(own.nspacl) a
       where own.nspname <> 'auth')
     select h.object, string_agg(format('%s to %s', h.privilege, g.grantee), ', ' order by h.privilege, g.grantee) as evidence,
-           string_agg(format('revoke %s on %s%s from %s;', lower(h.privilege), h.kind, h.object, g.grantee), ' ' order by h.privilege, g.grantee) as fix
+           string_agg(distinct auth.lint_revoke(p_object => h.kind || h.object, p_acl => h.acl, p_owner => h.owner, p_grantees => array[h.grantee]), ' ') as fix
     from held h cross join lateral (select case h.grantee when 0 then 'public' else h.grantee::regrole::text end as grantee) g
     where h.grantee = 0 or h.grantee in (select q.oid from auth.lint_request_roles q)
        or h.grantee in (select r.oid from pg_catalog.pg_roles r where r.rolname = 'service_role')

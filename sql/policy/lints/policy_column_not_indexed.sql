@@ -2,13 +2,14 @@
 create or replace view auth.lint_policy_column_not_indexed with (security_invoker = true) as
   select 'policy_column_not_indexed'::text as code, 'warning'::text as severity, c.name as object,
          format('%s compares %I, and no index starts with it', string_agg(distinct p.object, ', '), p.column_name) as evidence,
-         format('create index concurrently on %s (%I);', c.name, p.column_name) as fix,
+         -- Concurrently is not for partitioned tables.
+         format('create index %son %s (%I);', case c.relkind when 'p' then '' else 'concurrently ' end, c.name, p.column_name) as fix,
          'https://github.com/wayli-app/fluxbase/blob/main/docs/policies/policy_column_not_indexed.md'::text as doc
   from auth.lint_policy_columns() p join auth.lint_relations c on c.oid = p.relation_id
   where c.relkind in ('r', 'p') and c.relrowsecurity
     and not exists (select from pg_catalog.pg_index i
                     where i.indrelid = c.oid and i.indisvalid and i.indpred is null and i.indkey[0] = p.attnum)
-  group by c.oid, c.name, p.column_name;
+  group by c.oid, c.name, c.relkind, p.column_name;
 revoke all on auth.lint_policy_column_not_indexed from public;
 grant select on auth.lint_policy_column_not_indexed to fluxbase_admin;
 comment on view auth.lint_policy_column_not_indexed is 'Columns that policies compare without an index.';

@@ -2,7 +2,7 @@
 create or replace view auth.lint_rls_without_policy with (security_invoker = true) as
   select 'rls_without_policy'::text as code, 'info'::text as severity, c.name as object,
          format('%s may use it, and no policy lets them see a row', c.roles) as evidence,
-         format('select auth.protect(%L, ''owner'', p_dry_run => true);', c.name) as fix,
+         format('write a policy, or take the grant away; what a template would do: select auth.protect(%L, ''owner'', p_dry_run => true)', c.name) as fix,
          'https://github.com/wayli-app/fluxbase/blob/main/docs/policies/rls_without_policy.md'::text as doc
   from auth.lint_exposed c
   where c.relkind in ('r', 'p') and c.relrowsecurity and not c.is_child

@@ -8,7 +8,11 @@ create or replace view auth.lint_role_bypasses_rls with (security_invoker = true
     with bound (oid, name) as (
       select l.oid, l.name from auth.lint_logins l
       union
-      select q.oid, q.name from auth.lint_request_roles q)
+      select q.oid, q.name from auth.lint_request_roles q),
+    beyond (oid) as (
+      select g.oid from pg_catalog.pg_roles g
+      where g.rolname = 'service_role' or g.rolname ~ '^(pg|fluxbase)_' or g.rolsuper or g.rolbypassrls or g.rolcreaterole or g.rolreplication
+         or exists (select from auth.lint_relations c where c.relowner = g.oid))
     select 'error'::text as severity, b.name, 'it is a superuser or has BYPASSRLS: no policy holds for it' as evidence,
            format('alter role %I nosuperuser nobypassrls;', b.name) as fix
     from bound b join pg_catalog.pg_roles r on r.oid = b.oid
@@ -19,12 +23,17 @@ create or replace view auth.lint_role_bypasses_rls with (security_invoker = true
     where r.rolcreaterole or r.rolreplication
     union all
     select 'error', b.name, format('it may become %s', string_agg(quote_ident(g.rolname), ', ' order by g.rolname)),
-           format('revoke %s from %I;', string_agg(quote_ident(g.rolname), ', ' order by g.rolname), b.name)
+           -- The last step of each way there.
+           (select string_agg(distinct format('revoke %I from %I%s;', t.rolname, h.rolname,
+                     case when m.grantor <> 10 and current_setting('server_version_num')::integer >= 160000 then format(' granted by %s', m.grantor::regrole) end), ' ')
+            from pg_catalog.pg_auth_members m join pg_catalog.pg_roles t on t.oid = m.roleid join pg_catalog.pg_roles h on h.oid = m.member
+            where m.roleid = any (array_agg(g.oid))
+              and (m.member = b.oid or pg_has_role(b.oid, m.member, 'member')
+                   and (m.member not in (select beyond.oid from beyond) or b.name = 'fluxbase_service' and h.rolname = 'service_role')))
     from bound b join pg_catalog.pg_roles r on r.oid = b.oid and not r.rolsuper
     join pg_catalog.pg_roles g on g.oid <> r.oid and pg_has_role(r.oid, g.oid, 'member')
     where not (b.name = 'fluxbase_service' and g.rolname = 'service_role')
-      and (g.rolname = 'service_role' or g.rolname ~ '^(pg|fluxbase)_' or g.rolsuper or g.rolbypassrls or g.rolcreaterole or g.rolreplication
-           or exists (select from auth.lint_relations c where c.relowner = g.oid)
+      and (g.oid in (select beyond.oid from beyond)
            or b.name in ('fluxbase_service', 'fluxbase_server') and exists (select from pg_catalog.pg_auth_members m where m.member = b.oid and m.roleid = g.oid))
     group by b.oid, b.name
     union all

@@ -2,7 +2,7 @@
 create or replace view auth.lint_sequence_grant with (security_invoker = true) as
   select 'sequence_grant'::text as code, 'warning'::text as severity, format('sequence %I.%I', n.nspname, c.relname) as object,
          string_agg(distinct format('%s to %s', a.privilege_type, g.grantee), ', ') as evidence,
-         format('revoke %s on sequence %I.%I from %s;', string_agg(distinct lower(a.privilege_type), ', '), n.nspname, c.relname, string_agg(distinct g.grantee, ', ')) as fix,
+         auth.lint_revoke(p_object => format('sequence %I.%I', n.nspname, c.relname), p_acl => c.relacl, p_owner => c.relowner, p_privileges => array['SELECT', 'UPDATE']) as fix,
          'https://github.com/wayli-app/fluxbase/blob/main/docs/policies/sequence_grant.md'::text as doc
   from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace
   cross join lateral aclexplode(c.relacl) a
@@ -12,7 +12,7 @@ create or replace view auth.lint_sequence_grant with (security_invoker = true) a
     and exists (select from auth.lint_request_roles r where (r.oid = a.grantee or a.grantee = 0) and has_schema_privilege(r.oid, n.oid, 'usage'))
     and not exists (select from pg_catalog.pg_depend d
                     where d.classid = 'pg_catalog.pg_class'::regclass and d.objid = c.oid and d.deptype = 'e')
-  group by c.oid, c.relname, n.nspname;
+  group by c.oid, n.oid;
 revoke all on auth.lint_sequence_grant from public;
 grant select on auth.lint_sequence_grant to fluxbase_admin;
 comment on view auth.lint_sequence_grant is 'Sequences that requests may read or set.';

@@ -11,7 +11,7 @@ create or replace view auth.lint_unique_without_tenant with (security_invoker = 
   join pg_catalog.pg_index i on i.indrelid = c.oid and (i.indisunique or i.indisexclusion)
   join pg_catalog.pg_class x on x.oid = i.indexrelid
   cross join lateral (
-    select string_agg(coalesce(quote_ident(a.attname), 'expression'), ', ' order by u.ord) as columns,
+    select string_agg(coalesce(quote_ident(a.attname), pg_get_indexdef(i.indexrelid, u.ord::integer, true)), ', ' order by u.ord) as columns,
            bool_or(u.attnum = any (t.attnums) or u.attnum = 0 and pg_get_expr(i.indexprs, i.indrelid) ~ ('(^|[^[:alnum:]_])' || t.pattern || '($|[^[:alnum:]_])')) as has_tenant,
            bool_and(coalesce(a.attidentity <> '' or pg_get_expr(d.adbin, d.adrelid) ~ '(nextval|gen_random_uuid|uuidv7|uuidv4|uuid_generate_v[0-9a-z]+)\(', false)) as generated
     from unnest(i.indkey::smallint[]) with ordinality u (attnum, ord)
