@@ -19,6 +19,8 @@ set local lock_timeout = '5s';
 -- A server one release older still runs: a signature is listed here one release after its successor came.
 -- Without "if exists", whose notices would be taken for trouble.
 do $$
+declare
+  v_retired text;
 begin
   if to_regprocedure('ratelimit.set_rule(text, text, integer, interval, text, text, text)') is not null then
     drop function ratelimit.set_rule(text, text, integer, interval, text, text, text); -- without a burst; was in no release
@@ -55,6 +57,17 @@ begin
   if to_regprocedure('auth.who_can(regclass, text, jsonb, jsonb, integer)') is not null then
     drop function auth.who_can(regclass, text, jsonb, jsonb, integer); -- without p_org; was in no release
   end if;
+  foreach v_retired in array array[
+    'auth.login_as(text, text, text)', 'auth.test_run(text, text, text)', 'auth.test_sees(text, text, bigint, text, text)',
+    'auth.test_sees_nothing(text, text, text, text)', 'auth.test_sees_exactly(text, text, jsonb, text, text)',
+    'auth.test_can(text, text, text, text)', 'auth.test_cannot(text, text, text, text)', 'auth.test_changes(text, text, bigint, text, text)',
+    'auth.test_throws(text, text, text, text, text)', 'auth.test_isolated(regclass, text, text, text, text)',
+    'auth.test_isolation(regclass, text, text, text)']  -- without p_org; were in no release
+  loop
+    if to_regprocedure(v_retired) is not null then
+      execute format('drop function %s', v_retired);
+    end if;
+  end loop;
 end $$;
 
 --{{/*
@@ -449,6 +462,18 @@ end $$;
 \ir policy/explain_as.sql
 --*/}}
 --{{"\n"}}{{ template "policy/explain_as.sql" . }}
+--{{/*
+\ir policy/isolation/users.sql
+--*/}}
+--{{"\n"}}{{ template "policy/isolation/users.sql" . }}
+--{{/*
+\ir policy/isolation/attempts.sql
+--*/}}
+--{{"\n"}}{{ template "policy/isolation/attempts.sql" . }}
+--{{/*
+\ir policy/isolation/try.sql
+--*/}}
+--{{"\n"}}{{ template "policy/isolation/try.sql" . }}
 --{{/*
 \ir policy/test_isolation.sql
 --*/}}

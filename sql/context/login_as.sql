@@ -73,11 +73,12 @@ grant execute on function auth.sign_context(text, text, text, text) to fluxbase_
 comment on function auth.sign_context(text, text, text, text) is 'Signed context of a user for auth.login_as() and for what tries access, active in p_org (id or slug, '''' for none, null for the only one); each call is audited.';
 
 -- Invoker: the role can be set only outside of definer functions, and PostgreSQL then checks that the login may become it.
-create or replace function auth.login_as(p_user text default null, p_aal text default 'aal1', p_role text default null)
+-- A session begins without an active organization unless it chose one: so does this.
+create or replace function auth.login_as(p_user text default null, p_aal text default 'aal1', p_role text default null, p_org text default '')
 returns void language plpgsql volatile security invoker set search_path = pg_catalog, pg_temp
 as $$
 declare
-  v_signed jsonb := auth.sign_context(p_user => p_user, p_aal => p_aal, p_role => p_role, p_org => '');
+  v_signed jsonb := auth.sign_context(p_user => p_user, p_aal => p_aal, p_role => p_role, p_org => p_org);
 begin
   if statement_timestamp() = transaction_timestamp() then
     raise notice using message = 'auth.login_as() lasts until the end of the transaction', hint = 'begin a transaction first';
@@ -88,10 +89,10 @@ begin
           set_config('fluxbase.role_before', current_setting('role'), true),
           set_config('role', v_signed ->> 'role', true);
 end $$;
-revoke all on function auth.login_as(text, text, text) from public;
-grant execute on function auth.login_as(text, text, text) to fluxbase_admin;
-comment on function auth.login_as(text, text, text) is
-  'Makes the rest of the transaction a request of this user, given by id or e-mail address; null is a caller without token.';
+revoke all on function auth.login_as(text, text, text, text) from public;
+grant execute on function auth.login_as(text, text, text, text) to fluxbase_admin;
+comment on function auth.login_as(text, text, text, text) is
+  'Makes the rest of the transaction a request of this user, given by id or e-mail address; null is a caller without token. The user is active in p_org: id or slug, '''' for none, null for the only one.';
 
 -- Public: by then the role is that of a request.  It takes away the caller's own identity and gives nothing, since the
 -- role before is one that the login may set anyway.

@@ -1,14 +1,15 @@
 -- Assertions for tests of policies, in TAP (testanything.org), for psql and every TAP reader.  Caller: fluxbase_admin.
 -- They live in schema auth, with the prefix test_: Fluxbase has four schemas and makes no fifth.
 -- Each names its user, runs the statement for real with the context of auth.login_as(), and undoes it: assertions of one
--- transaction do not see each other's writes.  Numbers count in the transaction; begin one, and roll it back.
+-- transaction do not see each other's writes.  p_org is the organization in which the user is active: id or slug, '' for none,
+-- null for the only one.  Numbers count in the transaction; begin one, and roll it back.
 
 -- Invoker: it becomes the user.
-create or replace function auth.test_run(p_user text, p_statement text, p_aal text default 'aal1')
+create or replace function auth.test_run(p_user text, p_statement text, p_aal text default 'aal1', p_org text default null)
 returns jsonb language plpgsql volatile security invoker set search_path = pg_catalog, pg_temp
 as $$
 declare
-  v_signed jsonb := auth.sign_context(p_user => p_user, p_aal => p_aal, p_role => null);
+  v_signed jsonb := auth.sign_context(p_user => p_user, p_aal => p_aal, p_role => null, p_org => p_org);
   v_path text := (select s.reset_val from pg_settings s where s.name = 'search_path');
   v_rows bigint;
 begin
@@ -26,9 +27,9 @@ begin
       return jsonb_build_object('sqlstate', sqlstate, 'message', sqlerrm);
   end;
 end $$;
-revoke all on function auth.test_run(text, text, text) from public;
-grant execute on function auth.test_run(text, text, text) to fluxbase_admin;
-comment on function auth.test_run(text, text, text) is
+revoke all on function auth.test_run(text, text, text, text) from public;
+grant execute on function auth.test_run(text, text, text, text) to fluxbase_admin;
+comment on function auth.test_run(text, text, text, text) is
   'Runs a statement as a user (null: a caller without token), undoes it, and says {"rows"} or {"sqlstate", "message"}.';
 
 create or replace function auth.test_ok(p_ok boolean, p_name text, p_diagnosis text default null)
@@ -67,37 +68,37 @@ revoke all on function auth.test_finish() from public;
 grant execute on function auth.test_finish() to fluxbase_admin;
 comment on function auth.test_finish() is 'Ends the tests of a transaction: prints the TAP plan and how many failed.';
 
-create or replace function auth.test_sees(p_user text, p_query text, p_rows bigint, p_name text default null, p_aal text default 'aal1')
+create or replace function auth.test_sees(p_user text, p_query text, p_rows bigint, p_name text default null, p_aal text default 'aal1', p_org text default null)
 returns setof text language plpgsql volatile security invoker set search_path = pg_catalog, pg_temp
 as $$
 declare
-  v_run jsonb := auth.test_run(p_user => p_user, p_statement => p_query, p_aal => p_aal);
+  v_run jsonb := auth.test_run(p_user => p_user, p_statement => p_query, p_aal => p_aal, p_org => p_org);
 begin
   return query select * from auth.test_ok(p_ok => coalesce((v_run ->> 'rows')::bigint = p_rows, false),
     p_name => coalesce(p_name, format('%s sees %s rows: %s', coalesce(p_user, 'anon'), p_rows, p_query)), p_diagnosis => 'got ' || v_run::text);
 end $$;
-revoke all on function auth.test_sees(text, text, bigint, text, text) from public;
-grant execute on function auth.test_sees(text, text, bigint, text, text) to fluxbase_admin;
-comment on function auth.test_sees(text, text, bigint, text, text) is 'Test: the query returns exactly so many rows to the user.';
+revoke all on function auth.test_sees(text, text, bigint, text, text, text) from public;
+grant execute on function auth.test_sees(text, text, bigint, text, text, text) to fluxbase_admin;
+comment on function auth.test_sees(text, text, bigint, text, text, text) is 'Test: the query returns exactly so many rows to the user.';
 
-create or replace function auth.test_sees_nothing(p_user text, p_query text, p_name text default null, p_aal text default 'aal1')
+create or replace function auth.test_sees_nothing(p_user text, p_query text, p_name text default null, p_aal text default 'aal1', p_org text default null)
 returns setof text language plpgsql volatile security invoker set search_path = pg_catalog, pg_temp
 as $$
 declare
-  v_run jsonb := auth.test_run(p_user => p_user, p_statement => p_query, p_aal => p_aal);
+  v_run jsonb := auth.test_run(p_user => p_user, p_statement => p_query, p_aal => p_aal, p_org => p_org);
 begin
   return query select * from auth.test_ok(p_ok => coalesce((v_run ->> 'rows')::bigint = 0 or v_run ->> 'sqlstate' = '42501', false),
     p_name => coalesce(p_name, format('%s sees nothing: %s', coalesce(p_user, 'anon'), p_query)), p_diagnosis => 'got ' || v_run::text);
 end $$;
-revoke all on function auth.test_sees_nothing(text, text, text, text) from public;
-grant execute on function auth.test_sees_nothing(text, text, text, text) to fluxbase_admin;
-comment on function auth.test_sees_nothing(text, text, text, text) is 'Test: the query returns no row to the user, or is refused with 42501.';
+revoke all on function auth.test_sees_nothing(text, text, text, text, text) from public;
+grant execute on function auth.test_sees_nothing(text, text, text, text, text) to fluxbase_admin;
+comment on function auth.test_sees_nothing(text, text, text, text, text) is 'Test: the query returns no row to the user, or is refused with 42501.';
 
-create or replace function auth.test_sees_exactly(p_user text, p_query text, p_expected jsonb, p_name text default null, p_aal text default 'aal1')
+create or replace function auth.test_sees_exactly(p_user text, p_query text, p_expected jsonb, p_name text default null, p_aal text default 'aal1', p_org text default null)
 returns setof text language plpgsql volatile security invoker set search_path = pg_catalog, pg_temp
 as $$
 declare
-  v_signed jsonb := auth.sign_context(p_user => p_user, p_aal => p_aal, p_role => null);
+  v_signed jsonb := auth.sign_context(p_user => p_user, p_aal => p_aal, p_role => null, p_org => p_org);
   v_path text := (select s.reset_val from pg_settings s where s.name = 'search_path');
   v_got jsonb;
   v_problem text;
@@ -118,76 +119,77 @@ begin
     p_name => coalesce(p_name, format('%s sees exactly what is expected: %s', coalesce(p_user, 'anon'), p_query)),
     p_diagnosis => format(E'got      %s\nexpected %s', coalesce(v_problem, v_got::text), p_expected));
 end $$;
-revoke all on function auth.test_sees_exactly(text, text, jsonb, text, text) from public;
-grant execute on function auth.test_sees_exactly(text, text, jsonb, text, text) to fluxbase_admin;
-comment on function auth.test_sees_exactly(text, text, jsonb, text, text) is 'Test: the query returns these rows to the user, a JSON array of objects in any order.';
+revoke all on function auth.test_sees_exactly(text, text, jsonb, text, text, text) from public;
+grant execute on function auth.test_sees_exactly(text, text, jsonb, text, text, text) to fluxbase_admin;
+comment on function auth.test_sees_exactly(text, text, jsonb, text, text, text) is 'Test: the query returns these rows to the user, a JSON array of objects in any order.';
 
-create or replace function auth.test_can(p_user text, p_statement text, p_name text default null, p_aal text default 'aal1')
+create or replace function auth.test_can(p_user text, p_statement text, p_name text default null, p_aal text default 'aal1', p_org text default null)
 returns setof text language plpgsql volatile security invoker set search_path = pg_catalog, pg_temp
 as $$
 declare
-  v_run jsonb := auth.test_run(p_user => p_user, p_statement => p_statement, p_aal => p_aal);
+  v_run jsonb := auth.test_run(p_user => p_user, p_statement => p_statement, p_aal => p_aal, p_org => p_org);
 begin
   return query select * from auth.test_ok(p_ok => coalesce((v_run ->> 'rows')::bigint > 0, false),
     p_name => coalesce(p_name, format('%s can: %s', coalesce(p_user, 'anon'), p_statement)), p_diagnosis => 'got ' || v_run::text);
 end $$;
-revoke all on function auth.test_can(text, text, text, text) from public;
-grant execute on function auth.test_can(text, text, text, text) to fluxbase_admin;
-comment on function auth.test_can(text, text, text, text) is 'Test: the statement of the user touches or returns at least one row.';
+revoke all on function auth.test_can(text, text, text, text, text) from public;
+grant execute on function auth.test_can(text, text, text, text, text) to fluxbase_admin;
+comment on function auth.test_can(text, text, text, text, text) is 'Test: the statement of the user touches or returns at least one row.';
 
-create or replace function auth.test_cannot(p_user text, p_statement text, p_name text default null, p_aal text default 'aal1')
+create or replace function auth.test_cannot(p_user text, p_statement text, p_name text default null, p_aal text default 'aal1', p_org text default null)
 returns setof text language plpgsql volatile security invoker set search_path = pg_catalog, pg_temp
 as $$
 declare
-  v_run jsonb := auth.test_run(p_user => p_user, p_statement => p_statement, p_aal => p_aal);
+  v_run jsonb := auth.test_run(p_user => p_user, p_statement => p_statement, p_aal => p_aal, p_org => p_org);
 begin
   return query select * from auth.test_ok(p_ok => coalesce((v_run ->> 'rows')::bigint = 0 or v_run ->> 'sqlstate' = '42501', false),
     p_name => coalesce(p_name, format('%s cannot: %s', coalesce(p_user, 'anon'), p_statement)), p_diagnosis => 'got ' || v_run::text);
 end $$;
-revoke all on function auth.test_cannot(text, text, text, text) from public;
-grant execute on function auth.test_cannot(text, text, text, text) to fluxbase_admin;
-comment on function auth.test_cannot(text, text, text, text) is
+revoke all on function auth.test_cannot(text, text, text, text, text) from public;
+grant execute on function auth.test_cannot(text, text, text, text, text) to fluxbase_admin;
+comment on function auth.test_cannot(text, text, text, text, text) is
   'Test: the statement of the user touches no row or is refused with 42501; any other error fails the test, it proves nothing.';
 
-create or replace function auth.test_changes(p_user text, p_statement text, p_rows bigint, p_name text default null, p_aal text default 'aal1')
+create or replace function auth.test_changes(p_user text, p_statement text, p_rows bigint, p_name text default null, p_aal text default 'aal1', p_org text default null)
 returns setof text language plpgsql volatile security invoker set search_path = pg_catalog, pg_temp
 as $$
 declare
-  v_run jsonb := auth.test_run(p_user => p_user, p_statement => p_statement, p_aal => p_aal);
+  v_run jsonb := auth.test_run(p_user => p_user, p_statement => p_statement, p_aal => p_aal, p_org => p_org);
 begin
   return query select * from auth.test_ok(p_ok => coalesce((v_run ->> 'rows')::bigint = p_rows, false),
     p_name => coalesce(p_name, format('%s changes %s rows: %s', coalesce(p_user, 'anon'), p_rows, p_statement)), p_diagnosis => 'got ' || v_run::text);
 end $$;
-revoke all on function auth.test_changes(text, text, bigint, text, text) from public;
-grant execute on function auth.test_changes(text, text, bigint, text, text) to fluxbase_admin;
-comment on function auth.test_changes(text, text, bigint, text, text) is 'Test: the statement of the user touches exactly so many rows.';
+revoke all on function auth.test_changes(text, text, bigint, text, text, text) from public;
+grant execute on function auth.test_changes(text, text, bigint, text, text, text) to fluxbase_admin;
+comment on function auth.test_changes(text, text, bigint, text, text, text) is 'Test: the statement of the user touches exactly so many rows.';
 
-create or replace function auth.test_throws(p_user text, p_statement text, p_sqlstate text, p_name text default null, p_aal text default 'aal1')
+create or replace function auth.test_throws(p_user text, p_statement text, p_sqlstate text, p_name text default null, p_aal text default 'aal1', p_org text default null)
 returns setof text language plpgsql volatile security invoker set search_path = pg_catalog, pg_temp
 as $$
 declare
-  v_run jsonb := auth.test_run(p_user => p_user, p_statement => p_statement, p_aal => p_aal);
+  v_run jsonb := auth.test_run(p_user => p_user, p_statement => p_statement, p_aal => p_aal, p_org => p_org);
 begin
   return query select * from auth.test_ok(p_ok => coalesce(v_run ->> 'sqlstate' = p_sqlstate, false),
     p_name => coalesce(p_name, format('%s gets %s: %s', coalesce(p_user, 'anon'), p_sqlstate, p_statement)), p_diagnosis => 'got ' || v_run::text);
 end $$;
-revoke all on function auth.test_throws(text, text, text, text, text) from public;
-grant execute on function auth.test_throws(text, text, text, text, text) to fluxbase_admin;
-comment on function auth.test_throws(text, text, text, text, text) is 'Test: the statement of the user ends with this SQLSTATE.';
+revoke all on function auth.test_throws(text, text, text, text, text, text) from public;
+grant execute on function auth.test_throws(text, text, text, text, text, text) to fluxbase_admin;
+comment on function auth.test_throws(text, text, text, text, text, text) is 'Test: the statement of the user ends with this SQLSTATE.';
 
-create or replace function auth.test_isolated(p_table regclass, p_tenant_column text, p_a text default null, p_b text default null, p_name text default null)
+create or replace function auth.test_isolated(p_table regclass, p_tenant_column text, p_a text default null, p_b text default null, p_name text default null,
+  p_org_a text default null, p_org_b text default null)
 returns setof text language plpgsql volatile security invoker set search_path = pg_catalog, pg_temp
 as $$
 declare
   v_found text;
 begin
   select string_agg(concat_ws(' ', i.result, i.caller, i.action, i.detail), E'\n') into v_found
-  from auth.test_isolation(p_table => p_table, p_tenant_column => p_tenant_column, p_a => p_a, p_b => p_b) i where i.result <> 'ok';
+  from auth.test_isolation(p_table => p_table, p_tenant_column => p_tenant_column, p_a => p_a, p_b => p_b, p_org_a => p_org_a, p_org_b => p_org_b) i where i.result <> 'ok';
   return query select * from auth.test_ok(p_ok => v_found is null, p_name => coalesce(p_name, format('tenants of %s are isolated', p_table)), p_diagnosis => v_found);
 end $$;
-revoke all on function auth.test_isolated(regclass, text, text, text, text) from public;
-grant execute on function auth.test_isolated(regclass, text, text, text, text) to fluxbase_admin;
-comment on function auth.test_isolated(regclass, text, text, text, text) is 'Test: auth.test_isolation() finds nothing, and nothing inconclusive.';
+revoke all on function auth.test_isolated(regclass, text, text, text, text, text, text) from public;
+grant execute on function auth.test_isolated(regclass, text, text, text, text, text, text) to fluxbase_admin;
+comment on function auth.test_isolated(regclass, text, text, text, text, text, text) is 'Test: auth.test_isolation() finds nothing, and nothing inconclusive.';
 
 create or replace function auth.test_sound(p_table regclass, p_name text default null)
 returns setof text language plpgsql volatile security invoker set search_path = pg_catalog, pg_temp

@@ -70,3 +70,31 @@ func TestAssertions(t *testing.T) {
 		refused(t, b.db.Conn(t, who), "42501", "permission denied", `select auth.test_run(null, 'select 1')`)
 	}
 }
+
+// Each assertion asks in the organization that it names.
+func TestAssertionsInAnOrganization(t *testing.T) {
+	t.Parallel()
+	b := newBed(t)
+	dba := b.dba(t)
+	exec(t, b.owner, docsSQL)
+	exec(t, b.owner, `select auth.protect('public.docs', 'tenant', p_active_org => true)`)
+	exec(t, b.super, `insert into docs (org_id, title) values ($1, 'a')`, b.orgs[1])
+	exec(t, b.super, `insert into auth.memberships (org_id, user_id, role) values ($1, $2, 'member')`, b.orgs[1], b.users[0][1])
+	exec(t, dba, `begin`)
+	for _, call := range []string{
+		`test_sees('u0.1@example.com', 'select * from docs', 1`,
+		`test_sees_exactly('u0.1@example.com', 'select title from docs', '[{"title": "a"}]'`,
+		`test_can('u0.1@example.com', 'delete from docs'`,
+		`test_changes('u0.1@example.com', 'update docs set title = ''x''', 1`,
+		`test_throws('u0.1@example.com', 'update docs set title = null', '23502'`,
+		`test_sees_nothing('u0.1@example.com', 'select 1 where not exists (select from docs)'`,
+		`test_cannot('u0.1@example.com', 'select 1 where not exists (select from docs)'`,
+	} {
+		for org, want := range map[string]string{"'org1'": "ok ", "'org0'": "not ok ", "''": "not ok ", "null": "not ok "} {
+			if got := lines(t, dba, `select auth.`+call+`, p_org => `+org+`)`); !strings.HasPrefix(got[0], want) {
+				t.Errorf("%s in %s: %q, want %s", call, org, got, want)
+			}
+		}
+	}
+	refused(t, dba, "P0002", "none of the user", `select auth.test_can('u0.2@example.com', 'delete from docs', p_org => 'org1')`)
+}

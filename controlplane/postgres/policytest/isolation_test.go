@@ -1,6 +1,7 @@
 package policytest
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
@@ -27,6 +28,18 @@ func isolated(t *testing.T, b *bed) {
 	exec(t, b.super, `insert into public.things (org_id, code, body) values ($1, 'one', 'x'), ($2, 'two', 'y')`, b.orgs[0], b.orgs[1])
 }
 
+// openings of the table of isolated, and what is found then.
+var openings = map[string]struct{ open, want string }{
+	"select":       {`alter policy p_select on things using (true)`, "LEAK a select returned "},
+	"insert":       {`alter policy p_insert on things with check (true)`, "LEAK a insert rows of the other tenant were written"},
+	"update using": {`alter policy p_update on things using (true)`, "LEAK a take rows rows of the other tenant were written"},
+	"update check": {`alter policy p_update on things with check (true)`, "LEAK a give own rows rows of the other tenant were written"},
+	"update both":  {`alter policy p_update on things using (true) with check (true)`, "LEAK a update rows of the other tenant were written"},
+	"delete":       {`alter policy p_delete on things using (true)`, "LEAK a delete rows of the other tenant were written"},
+	"anon":         {`alter policy p_delete on things to authenticated, anon using (true)`, "LEAK anon delete rows of the other tenant were written"},
+	"no security":  {`alter table things disable row level security`, "LEAK a select for update returned "},
+}
+
 // A policy that is true turns the test red, whichever it is; for one of them only the blind form shows it.
 func TestIsolationFindsEveryOpenPolicy(t *testing.T) {
 	t.Parallel()
@@ -39,16 +52,7 @@ func TestIsolationFindsEveryOpenPolicy(t *testing.T) {
 	if n := len(lines(t, dba, `select action from auth.test_isolation('public.things', 'org_id')`)); n < 40 {
 		t.Errorf("only %d attempts", n)
 	}
-	for name, c := range map[string]struct{ open, want string }{
-		"select":       {`alter policy p_select on things using (true)`, "LEAK a select returned 1 rows"},
-		"insert":       {`alter policy p_insert on things with check (true)`, "LEAK a insert rows of the other tenant were written"},
-		"update using": {`alter policy p_update on things using (true)`, "LEAK a take rows rows of the other tenant were written"},
-		"update check": {`alter policy p_update on things with check (true)`, "LEAK a give own rows rows of the other tenant were written"},
-		"update both":  {`alter policy p_update on things using (true) with check (true)`, "LEAK a update rows of the other tenant were written"},
-		"delete":       {`alter policy p_delete on things using (true)`, "LEAK a delete rows of the other tenant were written"},
-		"anon":         {`alter policy p_delete on things to authenticated, anon using (true)`, "LEAK anon delete rows of the other tenant were written"},
-		"no security":  {`alter table things disable row level security`, "LEAK a select for update returned 1 rows"},
-	} {
+	for name, c := range openings {
 		exec(t, b.super, `begin`)
 		exec(t, b.super, c.open)
 		exec(t, b.super, `set local role fluxbase_admin`)
@@ -66,6 +70,94 @@ func TestIsolationFindsEveryOpenPolicy(t *testing.T) {
 	exec(t, b.super, `rollback`)
 	if n := one[int](t, b.super, `select count(*)::int from things where body in ('x', 'y')`); n != 2 {
 		t.Errorf("%d of 2 rows are as they were", n)
+	}
+}
+
+// Of many rows some are written, at random, and the rest is counted.  That finds what writing all of them finds: wide openings and
+// one for a single row, which only the blind form reaches.
+func TestIsolationOfManyRows(t *testing.T) {
+	t.Parallel()
+	b := newBed(t)
+	isolated(t, b)
+	exec(t, b.super, `insert into public.things (org_id, code, body) select o, left(o::text, 8) || n, 'z' from unnest(array[$1, $2]::uuid[]) o, generate_series(1, 1500) n`, b.orgs[0], b.orgs[1])
+	exec(t, b.super, `create function public.wake() returns trigger language plpgsql security definer as $$ begin
+		update public.things set body = 'woken' where id = 2; return null; end $$; analyze things`)
+	const few = `'public.things', 'org_id', 'u0.0@example.com', 'u1.0@example.com', p_rows => 50`
+	const mine = `org_id = any ((select auth.org_ids())::uuid[])`
+	const written = "LEAK %s rows of the other tenant were written"
+	touched := func() int {
+		t.Helper()
+		return one[int](t, b.super, `select (pg_stat_get_xact_tuples_updated(c) + pg_stat_get_xact_tuples_deleted(c))::int from (select 'public.things'::regclass) x (c)`)
+	}
+	find := func(name, open, arguments, want string, most int) {
+		t.Helper()
+		exec(t, b.super, `begin`)
+		exec(t, b.super, open)
+		exec(t, b.super, `set local role fluxbase_admin`)
+		before := touched()
+		got := leaks(t, b.super, arguments)
+		if !strings.Contains(got, want) || want == "" && got != "" {
+			t.Errorf("%s: no %q in\n%s", name, want, got)
+		}
+		if n := touched() - before; n > most {
+			t.Errorf("%s: %d rows were written, more than %d", name, n, most)
+		}
+		exec(t, b.super, `rollback`)
+	}
+	find("sound", `select`, few, "", 500)
+	for name, c := range openings {
+		find(name, c.open, few, c.want, 20000)
+	}
+	for name, c := range map[string]struct{ open, want string }{
+		"delete one":       {`alter policy p_delete on things using (` + mine + ` or id = 2)`, fmt.Sprintf(written, "a delete")},
+		"update one":       {`alter policy p_update on things using (` + mine + ` or id = 2)`, fmt.Sprintf(written, "a take rows")},
+		"anon deletes one": {`create policy p_anon on things for delete to anon using (id = 2 or org_id = '` + b.orgs[0].String() + `')`, fmt.Sprintf(written, "anon delete")},
+		"trigger":          {`create trigger wake after delete on things for each statement execute function public.wake()`, fmt.Sprintf(written, "a delete")},
+		// Rows that their owner does not see any more are not known to be of nobody else: all are tried.
+		"hidden rows": {`alter policy p_select on things using (` + mine + ` and id < 2000)`, ""},
+	} {
+		find(name, c.open, few, c.want, 20000)
+	}
+	find("all", `select`, `'public.things', 'org_id', p_rows => null`, "", 20000)
+}
+
+// Organizations that are active, of users who belong to several, and of one user who changes between them.
+func TestIsolationOfActiveOrganizations(t *testing.T) {
+	t.Parallel()
+	b := newBed(t)
+	dba := b.dba(t)
+	exec(t, b.owner, docsSQL)
+	exec(t, b.owner, `select auth.protect('public.docs', 'tenant', p_active_org => true)`)
+	exec(t, b.super, `insert into docs (org_id) values ($1), ($2)`, b.orgs[0], b.orgs[1])
+	exec(t, b.super, `insert into auth.organizations (slug, name) values ('third', 'Third')`)
+	exec(t, b.super, `insert into auth.memberships (org_id, user_id, role) select o.id, u.id, 'member' from auth.organizations o, auth.users u
+		where o.slug = 'third' or o.slug = 'org1' and u.email = 'u0.1@example.com'`)
+	const same = `'public.docs', 'org_id', 'u0.1@example.com', 'u0.1@example.com', p_org_a => 'org0', p_org_b => 'org1'`
+	for _, c := range []struct{ arguments, want string }{
+		{`'public.docs', 'org_id'`, ""}, // who is found is active where the row is
+		{`'public.docs', 'org_id', 'u0.0@example.com', 'u1.0@example.com'`, "INCONCLUSIVE a see a row of the own tenant"},
+		{`'public.docs', 'org_id', 'u0.0@example.com', 'u1.0@example.com', p_org_a => 'org0'`, "INCONCLUSIVE b see a row of the own tenant"},
+		{`'public.docs', 'org_id', 'u0.0@example.com', 'u1.0@example.com', p_org_a => 'org0', p_org_b => 'org1'`, ""},
+		{`'public.docs', 'org_id', 'u0.0@example.com', 'u1.0@example.com', p_org_a => '', p_org_b => 'org1'`, "INCONCLUSIVE a see a row of the own tenant"},
+		{`'public.docs', 'org_id', 'u0.0@example.com', p_org_a => 'org0'`, ""},
+		{same, ""},
+	} {
+		if got := leaks(t, dba, c.arguments); c.want == "" && got != "" || !strings.HasPrefix(got, c.want) {
+			t.Errorf("%s: want %q\n%s", c.arguments, c.want, got)
+		}
+	}
+	refused(t, dba, "22023", "name the user", `select auth.test_isolation('public.docs', 'org_id', p_org_a => 'org0')`)
+	refused(t, dba, "P0002", "none of the user", `select auth.test_isolation('public.docs', 'org_id', 'u0.0@example.com', 'u1.0@example.com', p_org_a => 'org1')`)
+	if got := lines(t, dba, `select auth.test_isolated(`+strings.Replace(same, "p_org_a", "p_name => 'apart', p_org_a", 1)+`)`); got[0] != "ok 1 - apart" {
+		t.Errorf("assertion: %q", got)
+	}
+	// Where all organizations of a user count, they are one tenant to him.
+	exec(t, b.owner, `select auth.protect('public.docs', 'tenant')`)
+	if got := leaks(t, dba, same); !strings.Contains(got, "LEAK a select returned 1 rows") {
+		t.Errorf("all organizations:\n%s", got)
+	}
+	if got := lines(t, dba, `select auth.test_isolated(`+same+`)`); !strings.HasPrefix(got[0], "not ok") {
+		t.Errorf("assertion: %q", got)
 	}
 }
 

@@ -97,3 +97,39 @@ func TestLoginAs(t *testing.T) {
 	refused(t, conn, "42501", []string{"context was changed"}, `select count(*) from public.notes`)
 	exec(t, conn, `rollback`)
 }
+
+// The organization is chosen with the user; one that is chosen afterwards takes its place.
+func TestLoginAsInAnOrganization(t *testing.T) {
+	t.Parallel()
+	db := pgtest.Database(t)
+	admin := db.Conn(t, "fluxbase_admin")
+	newUser(t, admin, "ann@example.com")
+	newUser(t, admin, "bob@example.com")
+	oak := one[string](t, admin, `select auth.create_organization('oak', 'Oak', 'ann@example.com')::text`)
+	elm := one[string](t, admin, `select auth.create_organization('elm', 'Elm', 'ann@example.com')::text`)
+	ash := one[string](t, admin, `select auth.create_organization('ash', 'Ash', 'bob@example.com')::text`)
+	conn := db.Conn(t, "superuser")
+	exec(t, conn, `set role fluxbase_admin`)
+	for _, c := range []struct{ call, then, want string }{
+		{`auth.login_as('ann@example.com')`, `select`, ""},
+		{`auth.login_as('bob@example.com')`, `select`, ""},
+		{`auth.login_as('bob@example.com', p_org => null)`, `select`, ash},
+		{`auth.login_as('ann@example.com', p_org => null)`, `select`, ""}, // two are not the only one
+		{`auth.login_as('ann@example.com', p_org => 'elm')`, `select`, elm},
+		{`auth.login_as('ann@example.com', p_org => '` + oak + `')`, `select`, oak},
+		{`auth.login_as('ann@example.com', p_org => 'elm')`, `select auth.set_active_org('` + oak + `')`, oak},
+		{`auth.login_as('ann@example.com', p_org => 'elm')`, `select auth.login_reset()`, ""},
+		{`auth.login_as()`, `select`, ""},
+	} {
+		exec(t, conn, `begin`)
+		exec(t, conn, `select `+c.call)
+		exec(t, conn, c.then)
+		if got := one[string](t, conn, `select coalesce(auth.current_org_id()::text, '')`); got != c.want {
+			t.Errorf("%s, %s: active in %q, want %q", c.call, c.then, got, c.want)
+		}
+		exec(t, conn, `rollback`)
+	}
+	refused(t, conn, "P0002", []string{"none of the user"}, `select auth.login_as('ann@example.com', p_org => 'ash')`)
+	refused(t, conn, "P0002", []string{"does not exist"}, `select auth.login_as('ann@example.com', p_org => 'yew')`)
+	refused(t, conn, "22023", []string{"without being a user"}, `select auth.login_as(p_org => 'oak')`)
+}
