@@ -426,6 +426,34 @@ func TestProtectKeepsWhatIsThere(t *testing.T) {
 	refused(t, b.db.Conn(t, "authenticated"), "42501", "must be owner", `select auth.protect('public.docs', 'owner')`)
 }
 
+// Indexes that were built before, without locking the table, are found; what is left of one that failed is none.
+func TestProtectFindsIndexes(t *testing.T) {
+	t.Parallel()
+	b := newBed(t)
+	exec(t, b.owner, docsSQL+`; create table parts (org_id uuid, day date) partition by range (day);
+		create table parts_25 partition of parts for values from ('2025-01-01') to ('2026-01-01'); create index parts_idx on only parts (org_id)`)
+	exec(t, b.owner, `create index concurrently docs_org_id_idx on docs (org_id)`)
+	exec(t, b.owner, `create unique index concurrently docs_id_user_id_idx on docs (id, user_id)`)
+	exec(t, b.owner, `create index concurrently docs_user_id_idx on docs (user_id)`)
+	builds := func(call string) string {
+		t.Helper()
+		return strings.Join(lines(t, b.owner, `select s from auth.protect(`+call+`, p_dry_run => true) s where s ~ '^create index on (docs|parts|public.docs|public.parts) ' or s ~ 'add unique'`), "\n")
+	}
+	for _, c := range []struct{ call, before, left, after string }{
+		{`'public.docs', 'tenant'`, "", `update pg_index set indisvalid = false where indexrelid = 'docs_org_id_idx'::regclass`, "create index on public.docs (org_id);"},
+		{`'public.docs', 'shared'`, "", `update pg_index set indisvalid = false where indexrelid = 'docs_id_user_id_idx'::regclass`, "alter table public.docs add unique (id, user_id);"},
+		{`'public.parts', 'tenant'`, "create index on public.parts (org_id);", `create index parts_25_idx on parts_25 (org_id); alter index parts_idx attach partition parts_25_idx`, ""},
+	} {
+		if got := builds(c.call); got != c.before {
+			t.Errorf("%s builds %q, want %q", c.call, got, c.before)
+		}
+		exec(t, b.super, c.left)
+		if got := builds(c.call); got != c.after {
+			t.Errorf("%s after %s builds %q, want %q", c.call, c.left, got, c.after)
+		}
+	}
+}
+
 // The index is used, and identity is asked once: no template puts a condition into the plan that hides the column.
 func TestProtectPlansUseTheIndex(t *testing.T) {
 	t.Parallel()

@@ -44,7 +44,7 @@ begin
   if v_shares is null then
     if not exists (
       select from pg_index i
-      where i.indrelid = p_table and i.indisunique and i.indimmediate and i.indpred is null and i.indexprs is null and i.indnkeyatts = 2
+      where i.indrelid = p_table and i.indisunique and i.indisvalid and i.indimmediate and i.indpred is null and i.indexprs is null and i.indnkeyatts = 2
         and (select array_agg(a.attname::text order by a.attname::text) from pg_attribute a where a.attrelid = p_table and a.attnum = any (i.indkey::smallint[]))
             = (select array_agg(x order by x) from unnest(array[v_key, v_column]) x)) then
       v_statements := v_statements || format('alter table %s add unique (%I, %I)', p_table, v_key, v_column);
