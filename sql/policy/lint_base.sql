@@ -118,8 +118,11 @@ comment on function auth.lint_revoke(text, aclitem[], oid, text[], text, oid[], 
 
 create or replace function auth.lint_relation_acl(p_relation_id oid)
 returns aclitem[] language sql stable security invoker set search_path = pg_catalog, pg_temp
-return (select c.relacl from pg_class c where c.oid = p_relation_id)
-  || array(select unnest(a.attacl) from pg_attribute a where a.attrelid = p_relation_id and not a.attisdropped and a.attacl is not null);
+return (
+  select array_agg(i.item)
+  from (select unnest(c.relacl) as item from pg_class c where c.oid = p_relation_id
+        union all
+        select unnest(a.attacl) from pg_attribute a where a.attrelid = p_relation_id and not a.attisdropped) i);
 revoke all on function auth.lint_relation_acl(oid) from public;
 grant execute on function auth.lint_relation_acl(oid) to fluxbase_admin;
 comment on function auth.lint_relation_acl(oid) is 'Rights on a relation and on its columns, which "revoke all" takes together.';
