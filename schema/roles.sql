@@ -31,6 +31,13 @@ begin
       detail = 'Fluxbase needs a database whose encoding is UTF8.';
   end if;
 
+  if current_setting('standard_conforming_strings') = 'off' then
+    raise exception using errcode = '0A000',
+      message = 'standard_conforming_strings is off',
+      detail = 'The patterns in constraints and functions of ours would lose their backslashes, when they are made and when they run.',
+      hint = format('alter database %I set standard_conforming_strings = on, and off for the roles alone that need it', current_database());
+  end if;
+
   if not exists (select from pg_roles r where r.rolname = v_installer) then
     raise exception using errcode = '42704',
       message = format('role %I does not exist', v_installer),

@@ -26,6 +26,8 @@ func TestPreflight(t *testing.T) {
 		{name: "nobody may connect", attributes: "superuser", setup: `revoke connect on database shop from public`},
 		{name: "somebody took our name as a superuser", attributes: "superuser", setup: `create role fluxbase_api superuser login`,
 			problem: "too many rights: fluxbase_api"},
+		{name: "backslashes escape", attributes: "superuser", setup: `alter database shop set standard_conforming_strings = off`,
+			problem: "standard_conforming_strings is off"},
 		{name: "a login of ours that inherits and cannot log in", attributes: "superuser", setup: `create role fluxbase_api nologin inherit`},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
