@@ -98,7 +98,7 @@ func (s *SMTP) client() (*gomail.Client, error) {
 
 // Send hands one mail to the server. [Permanent] tells whether an error will be the same next time.
 func (s *SMTP) Send(ctx context.Context, m Message) error {
-	message := gomail.NewMsg()
+	message := gomail.NewMsg(gomail.WithNoDefaultUserAgent()) // what we are made of, with its version, is nobody's business
 	message.FromMailAddress(s.from)
 	if err := message.To(m.To); err != nil {
 		return &permanentError{fmt.Errorf("recipient: %w", err)}

@@ -60,7 +60,7 @@ func TestSMTP(t *testing.T) {
 				t.Errorf("%+v", got)
 			}
 			for header, text := range map[string]string{"From": `"Acme" <no-reply@acme.test>`, "To": "<ann@example.com>", "Message-Id": "<5a8c0f0e@acme.test>",
-				"Auto-Submitted": "auto-generated", "Date": "Fri, 01 May 2026 12:00:00 +0000"} {
+				"Auto-Submitted": "auto-generated", "User-Agent": "", "X-Mailer": "", "Date": "Fri, 01 May 2026 12:00:00 +0000"} {
 				if got.Header.Get(header) != text {
 					t.Errorf("%s: %s", header, got.Header.Get(header))
 				}
