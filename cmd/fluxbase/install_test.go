@@ -18,6 +18,7 @@ func outcome(t *testing.T, cmd *cobra.Command, args ...string) (string, int) {
 	t.Helper()
 	var out bytes.Buffer
 	cmd.SetArgs(args)
+	cmd.SetIn(strings.NewReader("")) // no terminal, wherever the test runs
 	cmd.SetOut(&out)
 	cmd.SetErr(io.Discard)
 	cmd.SilenceErrors, cmd.SilenceUsage = true, true
@@ -62,6 +63,7 @@ func TestInstallCommands(t *testing.T) {
 		{"migrate to a version", newMigrateCommand(), []string{dba, "--to", "1"}, 0, []string{"up 001_schemas.sql", "version 1"}},
 		{"migrate", newMigrateCommand(), []string{dba, "--login-passwords-from", passwords}, 0, []string{"installed policies", "set the passwords"}},
 		{"preflight afterwards", newPreflightCommand(), []string{dba}, 0, []string{"ready"}},
+		{"uninstall without a terminal", newUninstallCommand(), []string{dba}, 1, []string{"--yes deletes all users", "nothing was changed"}},
 		{"uninstall", newUninstallCommand(), []string{dba, "--yes", "--roles"}, 0, []string{"removed"}},
 		{"uninstall again", newUninstallCommand(), []string{dba, "--yes"}, 1, []string{"not installed"}},
 		{"no server", newPreflightCommand(), []string{"--database=postgres://app:Tr0ub4dor@127.0.0.1:1/shop"}, 1, []string{"connect to app@127.0.0.1:1/shop"}},

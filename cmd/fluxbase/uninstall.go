@@ -27,7 +27,10 @@ of yours depend on them it lists these and changes nothing.`,
 				return err
 			}
 			defer hangUp(conn)
-			if !yes && isatty.IsTerminal(os.Stdin.Fd()) {
+			if !yes {
+				if in, ok := cmd.InOrStdin().(*os.File); !ok || !isatty.IsTerminal(in.Fd()) {
+					return fmt.Errorf("nobody can be asked without a terminal: --yes deletes all users, sessions and the audit log of %s; nothing was changed", conn.Config().Database)
+				}
 				if err := confirm(cmd, conn.Config().Database); err != nil {
 					return err
 				}
@@ -41,7 +44,7 @@ of yours depend on them it lists these and changes nothing.`,
 	}
 	addDatabaseFlags(cmd)
 	cmd.Flags().BoolVar(&roles, "roles", false, "drop our roles too; they belong to the whole cluster")
-	cmd.Flags().BoolVar(&yes, "yes", false, "do not ask; without a terminal it is never asked")
+	cmd.Flags().BoolVar(&yes, "yes", false, "do not ask; needed where there is no terminal")
 	return cmd
 }
 
