@@ -158,7 +158,7 @@ func TestContract(t *testing.T) {
 			    'auth.verified_context', 'auth.verified_context_text', 'auth.current_user_id', 'auth.uid', 'auth.session_id', 'auth.current_org_id', 'auth.aal', 'auth.role',
 			    'auth.current_user_role', 'auth.is_authenticated', 'auth.jwt', 'auth.email', 'auth.org_ids', 'auth.has_org_role',
 			    -- what owners of tables call, and policies of auth.protect()
-			    'auth.require_application_table', 'auth.require_tenant', 'auth.require_tenant_schema', 'auth.protect', 'auth.unprotect', 'auth.has_scope', 'auth.org_ids_with_role',
+			    'auth.require_application_table', 'auth.notice_other_roles', 'auth.require_tenant', 'auth.require_tenant_schema', 'auth.protect', 'auth.unprotect', 'auth.has_scope', 'auth.org_ids_with_role',
 			    -- parts of auth.protect(), which runs as its caller: they read the catalog and return statements
 			    'auth.policy_statement', 'auth.protect_check_roles', 'auth.protect_check_members', 'auth.protect_check_columns', 'auth.protect_check_updates', 'auth.protect_rule', 'auth.protect_policies',
 			    'auth.protect_narrowing', 'auth.protect_members', 'auth.protect_shares', 'auth.protect_shares_table', 'auth.protect_shares_policies',
