@@ -1,6 +1,7 @@
 package policytest
 
 import (
+	"context"
 	"fmt"
 	"strings"
 	"testing"
@@ -119,6 +120,43 @@ func TestIsolationOfManyRows(t *testing.T) {
 		find(name, c.open, few, c.want, 20000)
 	}
 	find("all", `select`, `'public.things', 'org_id', p_rows => null`, "", 20000)
+}
+
+// What somebody else writes meanwhile is no leak, and hides none.
+func TestIsolationBesideWriters(t *testing.T) {
+	t.Parallel()
+	b := newBed(t)
+	isolated(t, b)
+	writer, dba := b.db.Conn(t, "superuser"), b.dba(t)
+	ctx, stop := context.WithCancel(t.Context())
+	done := make(chan error)
+	go func() {
+		for ctx.Err() == nil {
+			if _, err := writer.Exec(background, `update things set body = body`); err != nil {
+				done <- err
+				return
+			}
+		}
+		done <- nil
+	}()
+	const named = `'public.things', 'org_id', 'u0.0@example.com', 'u1.0@example.com'`
+	for range 3 {
+		if got := leaks(t, dba, named); strings.Contains(got, "LEAK") {
+			t.Errorf("what somebody else wrote:\n%s", got)
+		}
+	}
+	exec(t, b.super, `alter policy p_delete on things using (true)`)
+	if got := leaks(t, dba, named); !strings.Contains(got, " a delete ") {
+		t.Errorf("a leak beside a writer: %q", got)
+	}
+	exec(t, b.super, `alter policy p_delete on things using (org_id = any ((select auth.org_ids())::uuid[]))`)
+	stop()
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+	if got := leaks(t, dba, named); got != "" {
+		t.Errorf("afterwards:\n%s", got)
+	}
 }
 
 // Organizations that are active, of users who belong to several, and of one user who changes between them.

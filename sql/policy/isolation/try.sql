@@ -69,39 +69,55 @@ as $$
 declare
   v_role text := current_setting('role');
   v_path text := (select s.reset_val from pg_settings s where s.name = 'search_path');
-  v_seen bigint := 0;
-  v_ran boolean := false;
+  v_seen bigint;
+  v_ran boolean;
   v_written boolean := false;
+  v_unclear boolean;
   v_after text;
+  v_undone text;
   v_state text;
 begin
-  begin
-    perform set_config('fluxbase.context', p_signed ->> 'context', true), set_config('fluxbase.context_mac', p_signed ->> 'mac', true),
-            set_config('request.jwt.claims', coalesce(p_signed ->> 'claims', ''), true), set_config('role', p_signed ->> 'role', true),
-            set_config('search_path', v_path, true);
-    if p_reads then
-      execute format('with x as (%s) select count(*) filter (where x.tenant = %L) from x', p_statement, p_tenant) into v_seen;
-    else
-      execute p_statement;
-    end if;
-    v_ran := true;
-    perform set_config('role', v_role, true);
-    v_after := auth.isolation_versions(p_service => p_service, p_table => p_table, p_tenant_column => p_tenant_column, p_tenant => p_tenant);
-    raise exception using errcode = 'ZF999', message = 'undo';
-  exception
-    when sqlstate 'ZF999' then null;
-    when others then  -- and undone
-      v_state := sqlstate;
-      detail := format('%s (%s)', sqlerrm, sqlstate);
-  end;
-  -- What is as it was again, now that the attempt is undone, was written by it, and not by somebody else meanwhile.
-  if v_after <> p_versions then
-    p_versions := auth.isolation_versions(p_service => p_service, p_table => p_table, p_tenant_column => p_tenant_column, p_tenant => p_tenant);
-    v_written := v_after <> p_versions;
-  end if;
+  for i in 1..5 loop
+    begin
+      v_seen := 0;
+      v_ran := false;
+      v_after := null;
+      v_state := null;
+      v_unclear := false;
+      detail := null;
+      perform set_config('fluxbase.context', p_signed ->> 'context', true), set_config('fluxbase.context_mac', p_signed ->> 'mac', true),
+              set_config('request.jwt.claims', coalesce(p_signed ->> 'claims', ''), true), set_config('role', p_signed ->> 'role', true),
+              set_config('search_path', v_path, true);
+      if p_reads then
+        execute format('with x as (%s) select count(*) filter (where x.tenant = %L) from x', p_statement, p_tenant) into v_seen;
+      else
+        execute p_statement;
+      end if;
+      v_ran := true;
+      perform set_config('role', v_role, true);
+      v_after := auth.isolation_versions(p_service => p_service, p_table => p_table, p_tenant_column => p_tenant_column, p_tenant => p_tenant);
+      raise exception using errcode = 'ZF999', message = 'undo';
+    exception
+      when sqlstate 'ZF999' then null;
+      when others then  -- and undone
+        v_state := sqlstate;
+        detail := format('%s (%s)', sqlerrm, sqlstate);
+    end;
+    exit when v_after is null or v_after = p_versions;
+    -- What is as it was before, now that the attempt is undone, was written by it.  What stays was written by somebody else; both
+    -- at once cannot be told apart, and are tried again.
+    v_undone := auth.isolation_versions(p_service => p_service, p_table => p_table, p_tenant_column => p_tenant_column, p_tenant => p_tenant);
+    v_written := v_undone = p_versions;
+    v_unclear := v_undone <> p_versions and v_undone <> v_after;
+    p_versions := v_undone;
+    exit when not v_unclear;
+  end loop;
   if v_written or v_seen > 0 then
     result := 'LEAK';
     detail := case when v_written then 'rows of the other tenant were written' else format('returned %s rows of the other tenant', v_seen) end;
+  elsif v_unclear then
+    result := 'INCONCLUSIVE';
+    detail := 'somebody else is writing rows of the other tenant';
   else
     result := case when v_state is null or v_state = '42501' and not v_ran then 'ok' else 'INCONCLUSIVE' end;
   end if;
