@@ -186,6 +186,16 @@ func TestDev(t *testing.T) {
 	if status, body := p.call(t, "POST", "/auth/signup", "", email); status != http.StatusOK || !strings.Contains(body, "access_token") {
 		t.Errorf("a sign-up is confirmed at once in development: %d %s", status, body)
 	}
+	// Another one in the same directory is told who is there, and leaves it alone; so is one whose database is not there.
+	if out, code := outcome(t, newDevCommand(), "--data-dir", dir, "--listen", "127.0.0.1:0"); code != 1 || !strings.Contains(out, "in use by another process") {
+		t.Errorf("a second one at once: exit status %d, %s", code, out)
+	}
+	if out, code := outcome(t, newDevCommand(), "--data-dir", t.TempDir(), "--database", "postgres://nobody@127.0.0.1:1/none"); code != 1 || !strings.Contains(out, "connect to nobody@127.0.0.1:1/none") {
+		t.Errorf("without its database: exit status %d, %s", code, out)
+	}
+	if status, _ := p.call(t, "GET", notes, bob, ""); status != http.StatusOK {
+		t.Errorf("the first one was disturbed: %d", status)
+	}
 	p.interrupt(t)
 
 	// The second start keeps data, tokens and keys; then nobody gets to clean up.

@@ -56,7 +56,7 @@ type Environment struct {
 }
 
 // Prepare makes everything ready for a server. It may be called again with the same directory and keeps the data.
-func Prepare(ctx context.Context, o Options) (env *Environment, err error) {
+func Prepare(ctx context.Context, o Options) (*Environment, error) {
 	dir, err := filepath.Abs(o.Dir)
 	if err != nil {
 		return nil, err
@@ -68,51 +68,51 @@ func Prepare(ctx context.Context, o Options) (env *Environment, err error) {
 	if err != nil {
 		return nil, err
 	}
-	env = &Environment{dir: dir, JWTSecret: keep.JWT, SealKey: keep.Seal, DatabaseURL: o.Database}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, env.Close(context.WithoutCancel(ctx)))
-		}
-	}()
+	e := &Environment{dir: dir, JWTSecret: keep.JWT, SealKey: keep.Seal, DatabaseURL: o.Database}
+	if err := e.prepare(ctx, keep, o); err != nil {
+		return nil, errors.Join(err, e.Close(context.WithoutCancel(ctx)))
+	}
+	return e, nil
+}
+
+// prepare starts the cluster where one is wanted, installs and fills the database.
+func (e *Environment) prepare(ctx context.Context, keep *secrets, o Options) (err error) {
 	loginBase := o.Database
 	if o.Database == "" {
-		if env.cluster, err = startCluster(ctx, dir, keep.Superuser, o.Report); err != nil {
-			return nil, err
+		if e.cluster, err = startCluster(ctx, e.dir, keep.Superuser, o.Report); err != nil {
+			return err
 		}
-		env.DatabaseURL = env.cluster.URL("postgres", keep.Superuser, databaseName)
-		loginBase = env.cluster.SocketURL("postgres", keep.Superuser, databaseName)
-		if err := createDatabase(ctx, env.cluster.URL("postgres", keep.Superuser, "postgres")); err != nil {
-			return nil, err
+		e.DatabaseURL = e.cluster.URL("postgres", keep.Superuser, databaseName)
+		loginBase = e.cluster.SocketURL("postgres", keep.Superuser, databaseName)
+		if err := createDatabase(ctx, e.cluster.URL("postgres", keep.Superuser, "postgres")); err != nil {
+			return err
 		}
 	}
 	for _, login := range []struct {
 		url            *string
 		name, password string
 	}{
-		{&env.APIURL, "fluxbase_api", keep.API},
-		{&env.ServiceURL, "fluxbase_service", keep.Service},
-		{&env.ServerURL, "fluxbase_server", keep.Server},
+		{&e.APIURL, "fluxbase_api", keep.API},
+		{&e.ServiceURL, "fluxbase_service", keep.Service},
+		{&e.ServerURL, "fluxbase_server", keep.Server},
 	} {
 		if *login.url, err = postgres.WithUser(loginBase, login.name, login.password); err != nil {
-			return nil, err
+			return err
 		}
 	}
-	conn, err := pgx.Connect(ctx, env.DatabaseURL)
+	conn, err := pgx.Connect(ctx, e.DatabaseURL)
 	if err != nil {
-		return nil, fmt.Errorf("connect to %s: %w", postgres.Describe(env.DatabaseURL), err)
+		return fmt.Errorf("connect to %s: %w", postgres.Describe(e.DatabaseURL), err)
 	}
 	defer conn.Close(context.WithoutCancel(ctx))
 	if _, err := install.Migrate(ctx, conn, o.Files, install.Options{To: install.Latest, Report: o.Report}); err != nil {
-		return nil, err
+		return err
 	}
 	passwords := install.Passwords{API: keep.API, Service: keep.Service, Server: keep.Server}
 	if err := install.SetPasswords(ctx, conn, passwords); err != nil {
-		return nil, err
+		return err
 	}
-	if err := env.fill(ctx, conn, keep, o); err != nil {
-		return nil, err
-	}
-	return env, nil
+	return e.fill(ctx, conn, keep, o)
 }
 
 // startCluster starts the private cluster in dir, making it first when there is none.
