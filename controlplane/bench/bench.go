@@ -39,8 +39,8 @@ type bench struct {
 	procs    []*exec.Cmd
 }
 
-func newBench(ctx context.Context, duration time.Duration, rounds int) (b *bench, err error) {
-	b = &bench{duration: duration, rounds: rounds, env: map[string]string{}}
+func newBench(ctx context.Context, duration time.Duration, rounds int) (_ *bench, err error) {
+	b := &bench{duration: duration, rounds: rounds, env: map[string]string{}}
 	defer func() {
 		if err != nil {
 			b.close()
