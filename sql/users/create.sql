@@ -43,7 +43,8 @@ begin
         when 'users_email_ck' then format('%L is no e-mail address', p_email)
         when 'users_app_meta_data_ck' then 'app metadata must be a JSON object'
         when 'users_user_meta_data_ck' then 'user metadata must be a JSON object'
-        else 'the table auth.users refuses this user' end;
+        when 'users_role_ck' then format('%L is no role of a user: those are for people, and named with a-z first, then a-z, 0-9 and _', p_role)
+        else format('the table auth.users refuses this user: %s', v_constraint) end;
   end if;
   v_id := (v_result ->> 'user_id')::uuid;
   perform audit.record(p_action => 'user.created', p_subject_id => v_id, p_details => jsonb_build_object(
@@ -182,7 +183,7 @@ begin
     else
       raise exception using errcode = '22023', constraint = coalesce(v_result ->> 'constraint', ''), message = case v_result ->> 'constraint'
         when 'users_email_ck' then format('%L is no e-mail address', p_email)
-        when 'users_role_ck' then format('%L is no role of a user', p_role) else 'metadata must be a JSON object' end;
+        when 'users_role_ck' then format('%L is no role of a user: those are for people, and named with a-z first, then a-z, 0-9 and _', p_role) else 'metadata must be a JSON object' end;
   end case;
 end $$;
 revoke all on function auth.update_user(text, text, jsonb, jsonb, text, boolean) from public;

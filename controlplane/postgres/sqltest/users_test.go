@@ -1,6 +1,7 @@
 package sqltest
 
 import (
+	"context"
 	"strings"
 	"testing"
 	"time"
@@ -301,6 +302,16 @@ func TestUpdateUser(t *testing.T) {
 	refused(t, admin, "22023", []string{"no e-mail address"}, `select auth.update_user('ann@example.com', 'nobody')`)
 	refused(t, admin, "22023", []string{"JSON object"}, `select auth.update_user('ann@example.com', p_app_metadata => '[1]')`)
 	refused(t, admin, "22023", []string{"request_roles"}, `select auth.update_user('ann@example.com', p_role => 'service_role')`)
+	// A role may run requests, of tokens of another issuer for one, and yet be no role of a user.
+	odd := "Odd Role " + db.Name
+	exec(t, super, `create role "`+odd+`"`)
+	t.Cleanup(func() { super.Exec(context.Background(), `drop role "`+odd+`"`) }) //nolint:errcheck // a name that nobody else has
+	exec(t, admin, `select auth.set_setting('request_roles', 'anon,' || $1)`, odd)
+	for _, role := range []string{odd, "anon"} {
+		refused(t, admin, "22023", []string{"is no role of a user", "a-z first"}, `select auth.update_user('ann@example.com', p_role => $1)`, role)
+		refused(t, admin, "22023", []string{"is no role of a user", "a-z first"}, `select auth.create_user('odd@example.com', p_role => $1)`, role)
+	}
+	exec(t, admin, `select auth.set_setting('request_roles', null)`)
 	refused(t, admin, "P0002", nil, `select auth.update_user('nobody@example.com')`)
 	if n := audited(t, super, "user.updated"); n != 5 {
 		t.Errorf("%d audited", n)
