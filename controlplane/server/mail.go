@@ -23,6 +23,14 @@ func (s *Server) newSender(tokens *token.MailTokens, standIn mail.Transport) (*m
 	return mail.NewSender(s.gateway, tokens, transport, s.log), nil
 }
 
+// sayWithoutMail says what nobody would notice: a sign-up looks like a success, and its address is never confirmed.
+func (s *Server) sayWithoutMail() {
+	if now := s.settings.Load().auth; s.mail == nil && now.SignupEnabled && !now.SignupAutoconfirm {
+		s.log.Info("no mail.host: who signs up cannot confirm the address, unless another server sends the mails of auth.outbox; " +
+			"see the settings signup_enabled and signup_autoconfirm")
+	}
+}
+
 // wakeMail makes the sender look at the outbox.
 func (s *Server) wakeMail() {
 	if s.mail != nil {

@@ -1,14 +1,8 @@
 package server_test
 
 import (
-	"bytes"
-	"log/slog"
-	"strings"
 	"testing"
 
-	"github.com/wayli-app/fluxbase"
-	"github.com/wayli-app/fluxbase/controlplane/postgres/pgtest"
-	"github.com/wayli-app/fluxbase/controlplane/server"
 	"github.com/wayli-app/fluxbase/controlplane/server/servertest"
 )
 
@@ -28,22 +22,5 @@ func TestExtraSearchPath(t *testing.T) {
 	}
 	if a := s.Do(t, "GET", "/rest/v1/rpc/double", nil); a.Status != 404 {
 		t.Errorf("an extra schema is exposed: %d %s", a.Status, a.Body)
-	}
-}
-
-// A misspelled schema is an API without tables: the log says so.
-func TestSaysWhichSchemasAreMissing(t *testing.T) {
-	t.Parallel()
-	for schemas, want := range map[string]string{"public,Public,tenant_*": `schemas=[Public]`, "public": ""} {
-		var log bytes.Buffer
-		s, err := server.New(t.Context(), server.Options{Config: servertest.Config(t, pgtest.Database(t), "FLUXBASE_REST_SCHEMAS="+schemas), Files: fluxbase.Files,
-			Logger: slog.New(slog.NewTextHandler(&log, nil))})
-		if err != nil {
-			t.Fatal(err)
-		}
-		s.Close(t.Context())
-		if text := log.String(); strings.Contains(text, "do not exist") != (want != "") || !strings.Contains(text, want) {
-			t.Errorf("%s: %s", schemas, text)
-		}
 	}
 }

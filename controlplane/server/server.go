@@ -156,6 +156,7 @@ func (s *Server) open(ctx context.Context, o Options) (err error) {
 	if err := s.openAuth(ctx, o); err != nil {
 		return err
 	}
+	s.sayWithoutMail()
 	if err := s.openIssuers(ctx); err != nil {
 		return err
 	}
