@@ -18,7 +18,6 @@ func outcome(t *testing.T, cmd *cobra.Command, args ...string) (string, int) {
 	t.Helper()
 	var out bytes.Buffer
 	cmd.SetArgs(args)
-	cmd.SetIn(strings.NewReader("")) // no terminal, wherever the test runs
 	cmd.SetOut(&out)
 	cmd.SetErr(io.Discard)
 	cmd.SilenceErrors, cmd.SilenceUsage = true, true
@@ -68,6 +67,7 @@ func TestInstallCommands(t *testing.T) {
 		{"uninstall again", newUninstallCommand(), []string{dba, "--yes"}, 1, []string{"not installed"}},
 		{"no server", newPreflightCommand(), []string{"--database=postgres://app:Tr0ub4dor@127.0.0.1:1/shop"}, 1, []string{"connect to app@127.0.0.1:1/shop"}},
 	} {
+		step.cmd.SetIn(strings.NewReader("")) // no terminal, wherever the test runs
 		out, code := outcome(t, step.cmd, step.args...)
 		if code != step.code {
 			t.Errorf("%s: exit code %d, want %d", step.name, code, step.code)

@@ -13,6 +13,8 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/spf13/cobra"
+
+	"github.com/wayli-app/fluxbase/controlplane/postgres/install"
 )
 
 func newKeysCommand() *cobra.Command {
@@ -28,6 +30,12 @@ backend that row security lets pass. Keys of users and organizations are theirs,
 	return cmd
 }
 
+// sqlMayAdminister asks whether the database is ours, and whether the login may become an administrator.
+const sqlMayAdminister = `
+select exists (select from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace
+               where n.nspname = 'fluxbase' and c.relname = 'schema_version'),
+       coalesce((select pg_catalog.pg_has_role(r.oid, 'member') from pg_catalog.pg_roles r where r.rolname = 'fluxbase_admin'), false)`
+
 // asAdmin runs fn on a connection of an administrator.
 func asAdmin(cmd *cobra.Command, fn func(*pgx.Conn) error) error {
 	conn, err := connect(cmd.Context(), cmd)
@@ -35,6 +43,16 @@ func asAdmin(cmd *cobra.Command, fn func(*pgx.Conn) error) error {
 		return err
 	}
 	defer hangUp(conn)
+	var installed, admin bool
+	if err := conn.QueryRow(cmd.Context(), sqlMayAdminister).Scan(&installed, &admin); err != nil {
+		return explain(err)
+	}
+	switch {
+	case !installed:
+		return install.ErrNotInstalled
+	case !admin:
+		return fmt.Errorf("%s is no member of fluxbase_admin: grant fluxbase_admin to it", conn.Config().User)
+	}
 	if _, err := conn.Exec(cmd.Context(), `set role fluxbase_admin`); err != nil {
 		return explain(err)
 	}
@@ -59,9 +77,14 @@ func newKeysCreateCommand() *cobra.Command {
 	var expires time.Duration
 	var scopes []string
 	cmd := &cobra.Command{
-		Use:       "create anon|service",
-		Short:     "Make a key and print it: the only time that it can be seen",
-		Args:      cobra.MatchAll(cobra.ExactArgs(1), cobra.OnlyValidArgs),
+		Use:   "create anon|service",
+		Short: "Make a key and print it: the only time that it can be seen",
+		Args: func(cmd *cobra.Command, args []string) error {
+			if cobra.MatchAll(cobra.ExactArgs(1), cobra.OnlyValidArgs)(cmd, args) != nil {
+				return fmt.Errorf("invalid argument %q: say anon or service, and the name with --name", strings.Join(args, " "))
+			}
+			return nil
+		},
 		ValidArgs: []string{"anon", "service"},
 		RunE: func(cmd *cobra.Command, args []string) error {
 			var end *time.Time

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/wayli-app/fluxbase/controlplane/postgres"
 	"github.com/wayli-app/fluxbase/controlplane/postgres/pgtest"
 )
 
@@ -23,7 +24,17 @@ func TestKeysCommand(t *testing.T) {
 	anon := do(0, `^fb_live_[A-Za-z0-9_-]{43}\n$`, "create", "anon", "--name", "web")
 	service := do(0, `^fb_live_[A-Za-z0-9_-]{43}\n$`, "create", "service", "--name", "worker", "--expires", "24h", "--scope", "documents:read")
 	do(1, `name`, "create", "anon")
-	do(1, `invalid argument "user"`, "create", "user", "--name", "x")
+	do(1, `invalid argument "user": say anon or service`, "create", "user", "--name", "x")
+	do(1, `invalid argument "anon web": .*--name`, "create", "anon", "web")
+	for who, want := range map[string]string{"fluxbase_api": `fluxbase_api is no member of fluxbase_admin`, "superuser": `fluxbase is not installed`} {
+		url := db.URL(who)
+		if who == "superuser" {
+			url, _ = postgres.WithDatabase(url, "postgres")
+		}
+		if out, code := outcome(t, newKeysCommand(), "list", "--database="+url); code != 1 || !strings.Contains(out, want) {
+			t.Errorf("as %s: exit status %d, %s", who, code, out)
+		}
+	}
 	do(1, `future`, "create", "anon", "--name", "x", "--expires", "-1h")
 	list := do(0, `(?m)^\S+ +anon +web +fb_live_.{4} +never +never *$`, "list")
 	if strings.Contains(list, anon) || !strings.Contains(list, service[:12]) {

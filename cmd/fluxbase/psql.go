@@ -37,5 +37,8 @@ In a psql of your own, \i sql/admin/psqlrc gives the same.`,
 		},
 	}
 	addDatabaseFlags(cmd)
+	cmd.SetFlagErrorFunc(func(_ *cobra.Command, err error) error {
+		return fmt.Errorf("%w; arguments of psql come after --, as in fluxbase psql -- -c 'select 1'", err)
+	})
 	return cmd
 }

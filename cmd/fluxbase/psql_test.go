@@ -81,3 +81,10 @@ func TestPsqlCommand(t *testing.T) {
 		t.Errorf("left behind: %v", left)
 	}
 }
+
+func TestPsqlSaysWhereItsArgumentsGo(t *testing.T) {
+	t.Parallel()
+	if out, code := outcome(t, newPsqlCommand(), "-c", "select 1"); code != 1 || !strings.Contains(out, "fluxbase psql -- -c") {
+		t.Errorf("exit status %d, %s", code, out)
+	}
+}
