@@ -1,6 +1,6 @@
 -- The authorization surface as text, for version control.  Tables: the catalog.  Caller: fluxbase_admin.
 -- One fact a line, sorted; settings that change how PostgreSQL prints are pinned, so every caller gets the same bytes.
--- A new line inside an expression is written \n, a backslash \\: a change in a literal, white space included, stays visible.
+-- A new line is written \n, inside an expression a backslash \\: a change in a literal, white space included, stays visible.
 
 create or replace function auth.policy_lock_policy(
   p_policy text, p_relation text, p_permissive boolean, p_command "char", p_roles text, p_using text, p_check text)
@@ -79,7 +79,7 @@ begin
                coalesce('member of ' || (select string_agg(distinct quote_ident(g.rolname) collate "C", ', ' order by quote_ident(g.rolname) collate "C")
                                        from pg_auth_members m join pg_roles g on g.oid = m.roleid where m.member = r.oid), 'member of nothing')))
       from pg_roles r where r.rolname in ('anon', 'authenticated', 'service_role') or r.rolname = any (string_to_array(auth.setting(p_key => 'request_roles'), ',')))
-    select l.text from line l order by l.text collate "C";
+    select replace(l.text, E'\n', '\n') from line l order by l.text collate "C";
 end $$;
 revoke all on function auth.policy_lock() from public;
 grant execute on function auth.policy_lock() to fluxbase_admin;
@@ -96,6 +96,8 @@ as $$
 declare
   v_name text := (select c.relname from pg_class c where c.oid = p_relation);
   v_result text[];
+  v_text text;
+  v_cursor refcursor;
 begin
   if not has_database_privilege(current_database(), 'temporary') then
     raise exception using errcode = '42501', message = format('%s may not create temporary tables', current_user),
@@ -106,6 +108,12 @@ begin
     execute format('create temporary table %I (%s)', v_name,
       (select string_agg(format('%I %s', a.attname, format_type(a.atttypid, a.atttypmod)), ', ' order by a.attnum)
        from pg_attribute a where a.attrelid = p_relation and a.attnum > 0 and not a.attisdropped));
+    -- The text comes from a file and may hold more than an expression.  A cursor is refused for more than one statement,
+    -- and this one is neither planned nor run: nobody fetches.
+    foreach v_text in array array_remove(array[p_using, p_check], null) loop
+      open v_cursor for execute format(E'explain select (%s\n) from pg_temp.%I', v_text, v_name);
+      close v_cursor;
+    end loop;
     if p_using is not null then
       execute format('create policy u on pg_temp.%I using (%s)', v_name, p_using);
     end if;
@@ -145,9 +153,10 @@ begin
   -- Policies whose lines differ in nothing but the expressions are compared once more, both read again.
   for v_pair in
     with gone as (select l from unnest(v_locked) l where l like 'policy %' and not l = any (v_now)),
-    come as (select format('policy %s on %s: ', quote_ident(p.polname), n.name) as head, x.line, p.polrelid, pg_get_expr(p.polqual, p.polrelid) as qual, pg_get_expr(p.polwithcheck, p.polrelid) as chk
+    come as (select h.head, x.line, p.polrelid, pg_get_expr(p.polqual, p.polrelid) as qual, pg_get_expr(p.polwithcheck, p.polrelid) as chk
              from pg_policy p join auth.lint_relations n on n.oid = p.polrelid
-             join unnest(v_now) x (line) on starts_with(x.line, format('policy %s on %s: ', quote_ident(p.polname), n.name)) and not x.line = any (v_locked))
+             cross join lateral (select replace(format('policy %s on %s: ', quote_ident(p.polname), n.name), E'\n', '\n')) h (head)
+             join unnest(v_now) x (line) on starts_with(x.line, h.head) and not x.line = any (v_locked))
     select g.l as gone, c.line as come, c.polrelid::regclass as relation, regexp_replace(substr(g.l, length(c.head) + 1), '( using | with check ).*$', '') as rest,
            regexp_replace(substr(c.line, length(c.head) + 1), '( using | with check ).*$', '') as rest_now, c.head, c.qual, c.chk,
            replace(replace(replace(substring(substr(g.l, length(c.head) + 1) from ' using (.*?)(?: with check .*)?$'), '\\', E'\x01'), '\n', E'\n'), E'\x01', '\') as old_qual,

@@ -121,6 +121,46 @@ func TestPolicyDrift(t *testing.T) {
 	}
 }
 
+// Names may hold a new line, and a fact is one line all the same.
+func TestPolicyLockOfOddNames(t *testing.T) {
+	t.Parallel()
+	b := newBed(t)
+	exec(t, b.owner, `do $$ begin
+		execute E'create table public."odd\n-- \\ name" (v varchar); grant select on public."odd\n-- \\ name" to anon';
+		execute E'create policy "p\nq" on public."odd\n-- \\ name" to anon using (v in (''a'', ''b''))'; end $$`)
+	locked := lock(t, b.super)
+	if got := drift(t, b.super, locked); got != "" {
+		t.Errorf("drift:\n%s", got)
+	}
+	exec(t, b.owner, `do $$ declare v text := pg_get_expr(polqual, polrelid) from pg_policy where polname = E'p\nq'; begin
+		execute E'drop policy "p\nq" on public."odd\n-- \\ name"'; execute format(E'create policy "p\nq" on public."odd\n-- \\ name" to anon using (%s)', v); end $$`)
+	if got := drift(t, b.super, locked); got != "" || lock(t, b.super) == locked {
+		t.Errorf("drift after a restore:\n%s", got)
+	}
+}
+
+// A lock file is text that somebody sends in: what it holds besides an expression must not run.
+func TestPolicyDriftRunsNothing(t *testing.T) {
+	t.Parallel()
+	b := newBed(t)
+	exec(t, b.owner, lockedSQL)
+	exec(t, b.super, `create sequence public.ran; grant all on sequence public.ran to public; create policy u on public.t for insert to anon with check (a = 'x')`)
+	for _, head := range []string{`policy q on public.t: permissive for select to anon, authenticated using `, `policy u on public.t: permissive for insert to anon with check `} {
+		for _, expression := range []string{
+			`true); select nextval('public.ran'); --`, `true); select nextval('public.ran'); select (true`, `true) ; do $$ begin perform nextval('public.ran'); end $$; --`,
+			`true\n); select nextval('public.ran'); --`, `(select nextval('public.ran') > 0)`,
+		} {
+			locked := strings.ReplaceAll(lock(t, b.super), head, head+expression+" -- ")
+			if got := drift(t, b.super, locked); !strings.Contains(got, "- "+head+expression) {
+				t.Errorf("%s: no drift:\n%s", expression, got)
+			}
+			if one[bool](t, b.super, `select is_called from public.ran`) {
+				t.Fatalf("%s%s was run", head, expression)
+			}
+		}
+	}
+}
+
 // 500 tables with three policies each within a second; the bound leaves room for a busy machine.
 func TestPolicyLockOnManyTables(t *testing.T) {
 	t.Parallel()
