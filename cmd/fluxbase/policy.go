@@ -176,10 +176,11 @@ func applyPolicies(cmd *cobra.Command, conn *pgx.Conn, files []policy.File, o po
 }
 
 func writeLock(cmd *cobra.Command, conn *pgx.Conn, name string) error {
-	if err := policy.BecomeAdmin(cmd.Context(), conn); err != nil {
+	var text string
+	err := policy.AsAdmin(cmd.Context(), conn, func(tx pgx.Tx) (err error) {
+		text, err = policy.Lock(cmd.Context(), tx)
 		return err
-	}
-	text, err := policy.Lock(cmd.Context(), conn)
+	})
 	if err != nil {
 		return err
 	}
@@ -227,14 +228,14 @@ func newPolicyCheckCommand() *cobra.Command {
 }
 
 func checkPolicies(cmd *cobra.Command, conn *pgx.Conn, lockFile string) error {
-	if err := policy.BecomeAdmin(cmd.Context(), conn); err != nil {
+	var drift []policy.Change
+	var findings []policy.Finding
+	err := policy.AsAdmin(cmd.Context(), conn, func(tx pgx.Tx) (err error) {
+		if drift, err = policy.Drift(cmd.Context(), tx, lockFile); err == nil {
+			findings, err = policy.Check(cmd.Context(), tx)
+		}
 		return err
-	}
-	drift, err := policy.Drift(cmd.Context(), conn, lockFile)
-	if err != nil {
-		return err
-	}
-	findings, err := policy.Check(cmd.Context(), conn)
+	})
 	if err != nil {
 		return err
 	}

@@ -45,11 +45,14 @@ func (s *session) execute(ctx context.Context, file File, lockTimeout time.Durat
 		_, err = s.tx.Exec(ctx, `do $$ begin execute pg_catalog.current_setting('fluxbase.policy_file'); end $$`)
 	}
 	if err == nil {
-		// What a file sets ends with it.
+		// What a file sets ends with it, and does not stay in the session either.
 		_, err = s.tx.Exec(ctx, `reset session authorization`)
 	}
 	if err == nil {
 		_, err = s.tx.Exec(ctx, `reset role`)
+	}
+	if err == nil {
+		_, err = s.tx.Exec(ctx, `reset all`)
 	}
 	if err == nil {
 		_, err = s.tx.Exec(ctx, `select set_config('search_path', $1, true), set_config('lock_timeout', $2, true)`, path, milliseconds(lockTimeout))

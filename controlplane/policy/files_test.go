@@ -9,6 +9,8 @@ import (
 	"testing"
 	"testing/fstest"
 	"time"
+
+	"github.com/jackc/pgx/v5"
 )
 
 func TestReadFiles(t *testing.T) {
@@ -87,5 +89,33 @@ func TestLockFile(t *testing.T) {
 	}
 	if left, _ := filepath.Glob(filepath.Join(filepath.Dir(name), ".*")); len(left) != 0 {
 		t.Errorf("left behind: %v", left)
+	}
+}
+
+// A pooler gives the session to somebody else after the transaction: nothing of ours may be left in it.
+func TestSessionIsLeftAsItWas(t *testing.T) {
+	t.Parallel()
+	b := newBed(t)
+	state := func() (text string) {
+		if err := b.owner.QueryRow(t.Context(), `
+			select current_user || coalesce(string_agg(' ' || s.name || '=' || s.setting, '' order by s.name), '') from pg_settings s where s.setting is distinct from s.reset_val`).Scan(&text); err != nil {
+			t.Fatal(err)
+		}
+		return text
+	}
+	before := state()
+	err := AsAdmin(t.Context(), b.owner, func(tx pgx.Tx) error {
+		var who string
+		if err := tx.QueryRow(t.Context(), `select current_user`).Scan(&who); err != nil || who != "fluxbase_admin" {
+			t.Errorf("%s, %v", who, err)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.apply(t, `set role fluxbase_admin; set search_path = auth; set row_security = off; set statement_timeout = '1h'; reset role; grant select on public.notes to anon;`)
+	if after := state(); after != before {
+		t.Errorf("%s\nwas\n%s", after, before)
 	}
 }

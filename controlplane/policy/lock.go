@@ -13,8 +13,8 @@ import (
 )
 
 // Lock returns the authorization surface of the database as text to commit. The login is a member of fluxbase_admin.
-func Lock(ctx context.Context, conn *pgx.Conn) (string, error) {
-	rows, err := conn.Query(ctx, `select auth.policy_lock()`)
+func Lock(ctx context.Context, q Queryer) (string, error) {
+	rows, err := q.Query(ctx, `select auth.policy_lock()`)
 	if err != nil {
 		return "", err
 	}
@@ -42,7 +42,7 @@ func WriteLock(name, text string) (err error) {
 }
 
 // Drift compares a lock file with the database.
-func Drift(ctx context.Context, conn *pgx.Conn, name string) ([]Change, error) {
+func Drift(ctx context.Context, q Queryer, name string) ([]Change, error) {
 	text, err := os.ReadFile(name)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("there is no %s: write it with fluxbase policy lock", name)
@@ -50,7 +50,7 @@ func Drift(ctx context.Context, conn *pgx.Conn, name string) ([]Change, error) {
 	if err != nil {
 		return nil, err
 	}
-	return driftOf(ctx, conn, string(text))
+	return driftOf(ctx, q, string(text))
 }
 
 // Finding is a row of auth.check().
@@ -59,8 +59,8 @@ type Finding struct {
 }
 
 // Check returns the errors and warnings of auth.check().
-func Check(ctx context.Context, conn *pgx.Conn) ([]Finding, error) {
-	rows, err := conn.Query(ctx, `select code, severity, object, evidence, fix from auth.check()`)
+func Check(ctx context.Context, q Queryer) ([]Finding, error) {
+	rows, err := q.Query(ctx, `select code, severity, object, evidence, fix from auth.check()`)
 	if err != nil {
 		return nil, err
 	}

@@ -100,22 +100,27 @@ var (
 	errNoAdmin      = errors.New("the login is no member of fluxbase_admin: grant fluxbase_admin to it")
 )
 
-// BecomeAdmin turns the session into one of fluxbase_admin, which Lock, Drift and Check need, or says why it cannot.
-func BecomeAdmin(ctx context.Context, conn *pgx.Conn) error {
-	var installed, member bool
-	err := conn.QueryRow(ctx, `
-		select to_regprocedure('auth.policy_objects()') is not null,
-		       exists (select from pg_roles r where r.rolname = 'fluxbase_admin' and pg_has_role(r.oid, 'member'))`).Scan(&installed, &member)
-	switch {
-	case err != nil:
-		return err
-	case !installed:
-		return errNotInstalled
-	case !member:
-		return errNoAdmin
-	}
-	_, err = conn.Exec(ctx, `set role fluxbase_admin`)
-	return err
+// AsAdmin runs fn in a transaction as fluxbase_admin, which Lock, Drift and Check need, or says why it cannot. The role ends
+// with the transaction: behind a connection pooler the session may be somebody else's next.
+func AsAdmin(ctx context.Context, conn *pgx.Conn, fn func(tx pgx.Tx) error) error {
+	return pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error {
+		var installed, member bool
+		err := tx.QueryRow(ctx, `
+			select to_regprocedure('auth.policy_objects()') is not null,
+			       exists (select from pg_roles r where r.rolname = 'fluxbase_admin' and pg_has_role(r.oid, 'member'))`).Scan(&installed, &member)
+		switch {
+		case err != nil:
+			return err
+		case !installed:
+			return errNotInstalled
+		case !member:
+			return errNoAdmin
+		}
+		if _, err := tx.Exec(ctx, `set local role fluxbase_admin`); err != nil {
+			return err
+		}
+		return fn(tx)
+	})
 }
 
 // applyLock lets one process at a time apply. It spells policy.
@@ -371,12 +376,12 @@ func (s *session) drift(ctx context.Context, before string) (changes []Change, e
 	return changes, err
 }
 
-// queryer is a connection or a transaction.
-type queryer interface {
+// Queryer is a connection or a transaction.
+type Queryer interface {
 	Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error)
 }
 
-func driftOf(ctx context.Context, q queryer, lock string) ([]Change, error) {
+func driftOf(ctx context.Context, q Queryer, lock string) ([]Change, error) {
 	rows, err := q.Query(ctx, `select change = '+', fact from auth.policy_drift(p_lock => $1)`, lock)
 	if err != nil {
 		return nil, err
