@@ -153,7 +153,7 @@ revoke all on function auth.lint_mentions(text, text) from public;
 grant execute on function auth.lint_mentions(text, text) to fluxbase_admin;
 comment on function auth.lint_mentions(text, text) is 'Whether a printed expression names a column, which is given as it is printed.';
 
--- Columns that a policy compares with a value known before the first row: col = (select ...), col = any ((select ...)::t[]).
+-- Columns that a policy compares with a value known before the first row: col = (select ...), (select ...) = col, col = any ((select ...)::t[]).
 create or replace function auth.lint_policy_columns()
 returns table (relation_id oid, attnum smallint, column_name text, object text, kind text)
 language plpgsql stable security invoker set search_path = pg_catalog, pg_temp
@@ -171,10 +171,13 @@ begin
     join pg_depend d on d.classid = 'pg_policy'::regclass and d.objid = p.policy_id and d.refclassid = 'pg_class'::regclass
       and d.refobjid = p.relation_id and d.refobjsubid > 0
     join pg_attribute a on a.attrelid = d.refobjid and a.attnum = d.refobjsubid
-    cross join lateral regexp_matches(p.code,
-      '(?:^|[^[:alnum:]_".])(' || regexp_replace(quote_ident(a.attname), '([^[:alnum:]_ ])', '\\\1', 'g')
-        || ' = (?:ANY )?(?:\(*ARRAY)?\(+ ?SELECT [a-z_]*[^ ]*)', 'g') f (texts)
-    cross join lateral (select f.texts[1] as found) m
+    cross join lateral (select regexp_replace(quote_ident(a.attname), '([^[:alnum:]_ ])', '\\\1', 'g') as pattern) n
+    cross join lateral (
+      select f.texts[1] as found
+      from regexp_matches(p.code, '(?:^|[^[:alnum:]_".])(' || n.pattern || ' = (?:ANY )?(?:\(*ARRAY)?\(+ ?SELECT [a-z_]*[^ ]*)', 'g') f (texts)
+      union all
+      select substring(f.texts[1] from '.*(SELECT .*)$')
+      from regexp_matches(p.code, '(\( ?SELECT (?:[^=<>]|->>?)*\)(?:::[a-z_]+)? = ' || n.pattern || ')(?:$|[^[:alnum:]_"(.])', 'g') f (texts)) m
     where p.permissive;
 end $$;
 revoke all on function auth.lint_policy_columns() from public;

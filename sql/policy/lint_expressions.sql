@@ -1,22 +1,33 @@
 -- What policies say, read from their parsed form, and what the functions do that they call.  Tables: the catalog.  Caller: fluxbase_admin.
 
+-- What a name in the text of a function may stand for: {schema or null, name} as they are written, in the schemas that it looks into.
+create or replace function auth.lint_qualified(p_found text[], p_settings text[], p_schema text)
+returns setof text language sql immutable parallel safe security invoker set search_path = pg_catalog, pg_temp
+begin atomic
+  select quote_ident(s.schema) || '.' || quote_ident(coalesce(substring(p_found[2] from '^"(.*)"$'), lower(p_found[2])))
+  from unnest(case when p_found[1] is not null then array[coalesce(substring(p_found[1] from '^"(.*)"$'), lower(p_found[1]))]
+                   else coalesce((select auth.lint_search_path(p_setting => substr(g, 13)) from unnest(p_settings) g where g like 'search\_path=%'),
+                                 array[p_schema, 'public']) end) s (schema);
+end;
+revoke all on function auth.lint_qualified(text[], text[], text) from public;
+grant execute on function auth.lint_qualified(text[], text[], text) to fluxbase_admin;
+comment on function auth.lint_qualified(text[], text[], text) is 'Names of relations or functions that a name in the text of a function may stand for.';
+
 -- What a function reads: known of a bound body; of another, the names after FROM and JOIN, in the schemas that it looks into.
+-- Materialized, so that names find each other by their hash.
 create or replace view auth.lint_function_reads with (security_invoker = true) as
+  with named as materialized (
+    select f.oid as function_id, q.name
+    from auth.lint_functions f
+    cross join lateral regexp_matches(f.code, '(?<!\mdistinct\s+)\m(?:from|join)\s+(?:only\s+)?(?:("[^"]+"|[[:alpha:]_][[:alnum:]_$]*)\s*\.\s*)?("[^"]+"|[[:alpha:]_][[:alnum:]_$]*)', 'gi') m (found)
+    cross join lateral auth.lint_qualified(p_found => m.found, p_settings => f.proconfig, p_schema => f.schema) q (name)
+    where not f.is_bound),
+  relation as materialized (select c.oid, c.name from auth.lint_relations c)
   select d.objid as function_id, c.oid as relation_id
-  from pg_catalog.pg_depend d join auth.lint_relations c on c.oid = d.refobjid
+  from pg_catalog.pg_depend d join relation c on c.oid = d.refobjid
   where d.classid = 'pg_catalog.pg_proc'::regclass and d.refclassid = 'pg_catalog.pg_class'::regclass
   union
-  select f.oid, c.oid
-  from auth.lint_functions f
-  cross join lateral regexp_matches(f.code, '(?<!\mdistinct\s+)\m(?:from|join)\s+(?:only\s+)?(?:("[^"]+"|[[:alpha:]_][[:alnum:]_$]*)\s*\.\s*)?("[^"]+"|[[:alpha:]_][[:alnum:]_$]*)', 'gi') m (found)
-  cross join lateral (select quote_ident(coalesce(substring(m.found[1] from '^"(.*)"$'), lower(m.found[1]))) as schema,
-                             quote_ident(coalesce(substring(m.found[2] from '^"(.*)"$'), lower(m.found[2]))) as name) n
-  join auth.lint_relations c on c.name = any (
-    case when n.schema is not null then array[n.schema || '.' || n.name]
-         else array(select quote_ident(s) || '.' || n.name
-                    from unnest(coalesce((select auth.lint_search_path(p_setting => substr(g, 13)) from unnest(f.proconfig) g where g like 'search\_path=%'),
-                                         array[f.schema, 'public'])) s) end)
-  where not f.is_bound;
+  select n.function_id, c.oid from named n join relation c on c.name = n.name;
 revoke all on auth.lint_function_reads from public;
 grant select on auth.lint_function_reads to fluxbase_admin;
 comment on view auth.lint_function_reads is 'Relations of the application that its functions read.';
@@ -24,24 +35,22 @@ comment on view auth.lint_function_reads is 'Relations of the application that i
 -- What a function calls: known of a bound body; of another, the names before a parenthesis, in the schemas that it looks into.  Of a name
 -- that several functions have, the text does not tell which is meant: it is not sure.
 create or replace view auth.lint_function_calls with (security_invoker = true) as
+  with named as materialized (
+    select distinct f.oid as function_id, m.found[2] as called, q.name
+    from auth.lint_functions f
+    -- Not the columns of insert into.
+    cross join lateral regexp_matches(f.code, '(?<!\minto\s+|[.[:alnum:]_$"])(?:("[^"]+"|[[:alpha:]_][[:alnum:]_$]*)\s*\.\s*)?("[^"]+"|[[:alpha:]_][[:alnum:]_$]*)\s*\(', 'g') m (found)
+    cross join lateral auth.lint_qualified(p_found => m.found, p_settings => f.proconfig, p_schema => f.schema) q (name)
+    where not f.is_bound),
+  callable as materialized (select g.oid, g.bare_name from auth.lint_functions g where not g.is_trigger)
   select f.oid as function_id, g.oid as called_id, true as is_sure
   from auth.lint_functions f
   join pg_catalog.pg_depend d on d.classid = 'pg_catalog.pg_proc'::regclass and d.objid = f.oid and d.refclassid = 'pg_catalog.pg_proc'::regclass
   join auth.lint_functions g on g.oid = d.refobjid
   where f.is_bound
   union
-  select f.oid, g.oid, count(*) over (partition by f.oid, n.name) = 1
-  from auth.lint_functions f
-  cross join lateral (
-    select distinct quote_ident(coalesce(substring(m.found[1] from '^"(.*)"$'), lower(m.found[1]))) as schema,
-                    quote_ident(coalesce(substring(m.found[2] from '^"(.*)"$'), lower(m.found[2]))) as name
-    -- Not the columns of insert into.
-    from regexp_matches(f.code, '(?<!\minto\s+|[.[:alnum:]_$"])(?:("[^"]+"|[[:alpha:]_][[:alnum:]_$]*)\s*\.\s*)?("[^"]+"|[[:alpha:]_][[:alnum:]_$]*)\s*\(', 'g') m (found)) n
-  cross join lateral (
-    select coalesce((select auth.lint_search_path(p_setting => substr(g, 13)) from unnest(f.proconfig) g where g like 'search\_path=%'), array[f.schema, 'public']) as path) s
-  join auth.lint_functions g on not g.is_trigger and g.bare_name = any (
-    case when n.schema is not null then array[n.schema || '.' || n.name] else array(select quote_ident(e) || '.' || n.name from unnest(s.path) e) end)
-  where not f.is_bound;
+  select n.function_id, g.oid, count(*) over (partition by n.function_id, n.called) = 1
+  from named n join callable g on g.bare_name = n.name;
 revoke all on auth.lint_function_calls from public;
 grant select on auth.lint_function_calls to fluxbase_admin;
 comment on view auth.lint_function_calls is 'Functions of the application that its functions call.';

@@ -9,6 +9,11 @@ create or replace view auth.lint_definer_passes_rls with (security_invoker = tru
               else format('alter %s %s security invoker;', x.kind, x.name) end as fix,
          'https://github.com/wayli-app/fluxbase/blob/main/docs/policies/definer_passes_rls.md'::text as doc
   from (
+    with open_to as materialized (
+      select p.relation_id, r.oid as role_id
+      from auth.lint_policies() p join auth.lint_request_roles r on 0 = any (p.roles) or exists (select from unnest(p.roles) u (oid) where u.oid <> 0 and pg_has_role(r.oid, u.oid, 'usage'))
+      where p.permissive and p.command in ('*', 'r') and p.using_expression = 'true'
+        and not exists (select from pg_catalog.pg_policy n where n.polrelid = p.relation_id and not n.polpermissive and n.polcmd in ('*', 'r')))
     select f.oid, f.kind, f.name, f.proowner, f.oid in (select i.function_id from auth.lint_identity_functions() i) as asks,
            bool_or(c.oid = y.typrelid) as returns_rows, string_agg(distinct c.name, ', ') as tables,
            (select string_agg(quote_ident(r.name), ', ' order by r.name) from auth.lint_request_roles r
@@ -18,6 +23,9 @@ create or replace view auth.lint_definer_passes_rls with (security_invoker = tru
       and (c.oid = y.typrelid or exists (select from auth.lint_function_reads r where r.function_id = f.oid and r.relation_id = c.oid))
       and (o.rolsuper or o.rolbypassrls or not c.relforcerowsecurity and pg_has_role(o.oid, c.relowner, 'usage'))
     where f.prosecdef and not f.is_trigger
+      -- Of a table whose rows are everybody's, no policy is passed by.
+      and exists (select from auth.lint_request_roles r
+                  where has_function_privilege(r.oid, f.oid, 'execute') and not exists (select from open_to o where o.relation_id = c.oid and o.role_id = r.oid))
     group by f.oid, f.kind, f.name, f.proowner, f.schema_id) x
   where x.roles is not null and (x.returns_rows or not x.asks);
 revoke all on auth.lint_definer_passes_rls from public;

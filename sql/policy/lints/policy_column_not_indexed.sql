@@ -7,6 +7,9 @@ create or replace view auth.lint_policy_column_not_indexed with (security_invoke
          'https://github.com/wayli-app/fluxbase/blob/main/docs/policies/policy_column_not_indexed.md'::text as doc
   from auth.lint_policy_columns() p join auth.lint_relations c on c.oid = p.relation_id
   where c.relkind in ('r', 'p') and c.relrowsecurity
+    -- A rule for new rows looks for none.
+    and exists (select from auth.lint_policies() l
+                where l.relation_id = p.relation_id and l.object = p.object and auth.lint_mentions(p_expression => l.using_expression, p_column => quote_ident(p.column_name)))
     and not exists (select from pg_catalog.pg_index i
                     where i.indrelid = c.oid and i.indisvalid and i.indpred is null and i.indkey[0] = p.attnum)
   group by c.oid, c.name, c.relkind, p.column_name;
