@@ -40,7 +40,8 @@ var defects = map[string]defect{
 		create policy f on t to authenticated using (user_id = any (array[auth.uid()])); create policy g on t to authenticated using (a = nullif(current_setting('app.a', true), ''))`,
 		[]string{`policy a on public.t: public.me(), which asks who is calling, is called`, `policy b on public.t: public.me_too()`, `policy c on public.t: public.mine()`, `policy d on public.t: auth.uid()`, `policy e on public.t: auth.uid()`, `policy f on public.t: auth.uid()`, `policy g on public.t: current_setting()`},
 		closedSQL + `create function public.me() returns uuid language plpgsql stable as 'begin return auth.uid(); end'; create function public.even(n bigint) returns boolean language sql immutable return n % 2 = 0;
-		create policy a on t to authenticated using (user_id = (select public.me()) and public.even(id)); create policy b on t to authenticated using (org_id in (select * from unnest(auth.org_ids())));
+		create function public.frame(n bigint) returns bigint language sql immutable return n; create function public.framed(n bigint) returns boolean language plpgsql immutable as 'begin return n = public.frame(n); end';
+		create policy a on t to authenticated using (user_id = (select public.me()) and public.even(id) and public.framed(id)); create policy b on t to authenticated using (org_id in (select * from unnest(auth.org_ids())));
 		create policy c on t to authenticated using (org_id in (select unnest(auth.org_ids()))); create policy d on t to authenticated using (exists (select from auth.memberships m where m.org_id = t.org_id and m.user_id = (select auth.uid())))`},
 	"policy_identity_per_row": {closedSQL + `create policy p on t to authenticated using (user_id = auth.uid()); create policy q on t to authenticated using (org_id in (select m.org_id from public.t m where m.user_id = auth.current_user_id()));
 		create policy r on t to authenticated using (a = auth.jwt() ->> 'x' and auth.has_permission('a.b'))`,
