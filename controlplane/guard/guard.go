@@ -64,6 +64,10 @@ func New(o Options) *Guard {
 // Client is the address of the client; see [Proxies.Client].
 func (g *Guard) Client(r *http.Request) netip.Addr { return g.proxies.Client(r) }
 
+// Trusted reports whether an address is that of a trusted proxy, which is nobody's client: as a rule it did not say whose request it
+// passed on.
+func (g *Guard) Trusted(address netip.Addr) bool { return g.proxies.Contains(address) }
+
 // Handler puts the guard before next.
 func (g *Guard) Handler(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

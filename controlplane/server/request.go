@@ -42,7 +42,15 @@ func requestID(c echo.Context) string { return c.Response().Header().Get(request
 
 // origin is what we know of a request ourselves.
 func (s *Server) origin(c echo.Context) authn.Origin {
-	return authn.Origin{RequestID: requestID(c), IP: s.guard.Client(c.Request())}
+	client := s.guard.Client(c.Request())
+	if s.guard.Trusted(client) {
+		// Limits and blocks would meet all people behind it together.
+		s.unnamed.Do(func() {
+			s.log.Warn("a request from a trusted proxy names no client: behind a proxy that does not, all clients are one address, with one rate limit",
+				"proxy", client.String(), "header", string(s.config.Server.AddressHeader))
+		})
+	}
+	return authn.Origin{RequestID: requestID(c), IP: client}
 }
 
 // observe counts a request, logs it at level debug and turns a panic into an answer. Neither the query nor a header nor the body

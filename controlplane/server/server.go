@@ -77,6 +77,7 @@ type Server struct {
 	draining atomic.Bool
 	closing  sync.Once
 	plain    sync.Once // the warning about the database
+	unnamed  sync.Once // the warning about a proxy that does not say who its clients are
 }
 
 // New checks the database and opens everything that a server needs; [Server.Close] ends it. It refuses

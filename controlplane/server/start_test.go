@@ -3,6 +3,7 @@ package server_test
 import (
 	"bytes"
 	"log/slog"
+	"net/http/httptest"
 	"strings"
 	"testing"
 
@@ -37,6 +38,30 @@ func TestSaysWhatIsMissing(t *testing.T) {
 		s.Close(t.Context())
 		if strings.Contains(log.String(), c.text) != c.said {
 			t.Errorf("%+v: %s", c, &log)
+		}
+	}
+}
+
+// A proxy that does not say who its clients are makes them share one rate limit: said once, and never of one that does.
+func TestSaysThatAProxyNamesNoClient(t *testing.T) {
+	t.Parallel()
+	for header, want := range map[string]int{"": 1, "203.0.113.9": 0} {
+		var log bytes.Buffer
+		s, err := server.New(t.Context(), server.Options{Config: servertest.Config(t, pgtest.Database(t), "FLUXBASE_SERVER_TRUSTED_PROXIES=192.0.2.0/24"),
+			Files: fluxbase.Files, Logger: slog.New(slog.NewTextHandler(&log, nil))})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for range 2 {
+			r := httptest.NewRequest("GET", "/rest/v1/nothing", nil) // from 192.0.2.1
+			if header != "" {
+				r.Header.Set("X-Forwarded-For", header)
+			}
+			s.Handler().ServeHTTP(httptest.NewRecorder(), r)
+		}
+		s.Close(t.Context())
+		if got := strings.Count(log.String(), "names no client"); got != want {
+			t.Errorf("%q: %d times in %s", header, got, &log)
 		}
 	}
 }
