@@ -54,6 +54,7 @@ begin
     raise exception using errcode = '22023', message = format('%s does not fit', v_problem.option), hint = v_problem.hint;
   end if;
   perform auth.protect_check_roles(p_roles => p_roles || coalesce(p_read_roles, array[]::text[]) || p_maintenance_roles);
+  perform auth.protect_check_maintenance(p_maintenance_roles => p_maintenance_roles, p_roles => p_roles || coalesce(p_read_roles, array[]::text[]));
   if p_template = 'team' then
     perform auth.protect_check_members(p_table => p_table, p_members => p_members);
   end if;

@@ -298,6 +298,91 @@ func TestProtectShared(t *testing.T) {
 	})
 }
 
+// What the table of shares would let by: a table without the key that holds a share to the owner, sessions and keys that may not
+// see the row itself, and a key whose violation tells with whom somebody else shares.
+func TestProtectShares(t *testing.T) {
+	t.Parallel()
+	b := newBed(t)
+	ann, bob, cara := b.user(0, 0), b.user(0, 1), b.user(1, 0)
+	exec(t, b.owner, docsSQL+`; create table public.loose (row_id bigint, owner_id uuid default auth.current_user_id(), user_id uuid, can_write boolean, expires_at timestamptz);
+		alter table docs add unique (id, user_id), add unique (id, org_id)`)
+	for _, key := range []string{
+		``, `(row_id) references docs (id)`, `(row_id, owner_id) references docs (id, org_id)`,
+		`(row_id, owner_id) references docs (id, user_id) deferrable`, `(row_id, owner_id) references docs (id, user_id) on delete set null`,
+		`(row_id, owner_id) references docs (id, user_id) not valid`,
+	} {
+		exec(t, b.owner, `alter table loose drop constraint if exists held`)
+		if key != "" {
+			exec(t, b.owner, `alter table loose add constraint held foreign key `+key)
+		}
+		refused(t, b.owner, "42830", "with himself", `select auth.protect('public.docs', 'shared', p_shares => 'public.loose')`)
+	}
+	exec(t, b.owner, `alter table loose drop constraint held, add constraint held foreign key (owner_id, row_id) references docs (user_id, id) on delete cascade;
+		select auth.protect('public.docs', 'shared', p_shares => 'public.loose')`)
+	exec(t, b.owner, `create table made (id integer primary key, data jsonb, user_id uuid generated always as ((data ->> 'user')::uuid) stored)`)
+	refused(t, b.owner, "42P17", "generated", `select auth.protect('public.made', 'shared')`)
+
+	exec(t, b.owner, `select auth.protect('public.docs', 'shared', p_aal => 'aal2', p_scope => 'docs', p_deleted_column => 'deleted_at')`)
+	share := func(with caller) string {
+		return fmt.Sprintf(`insert into docs_shares (row_id, user_id, can_write) values (1, '%s', true)`, with.user)
+	}
+	weak, reader := ann, ann
+	ann.aal, bob.aal, cara.aal, reader.aal = "aal2", "aal2", "aal2", "aal2"
+	reader.key = one[uuid.UUID](t, b.super, `insert into auth.api_keys (kind, name, prefix, key_hash, user_id, scopes) values ('user', 'k', 'p', sha256('k'), $1, '{docs:read}') returning id`, ann.user)
+	b.play(t, []step{
+		{ann, `insert into docs (title) values ('plan')`, "1"},
+		{weak, share(bob), "42501"},
+		{reader, share(bob), "42501"},
+		{ann, share(bob), "1"},
+		{weak, `select * from docs_shares`, "0"},
+		{weak, `update docs_shares set user_id = owner_id`, "0"},
+		{weak, `delete from docs_shares`, "0"},
+		{reader, `select * from docs_shares`, "1"},
+		{reader, `delete from docs_shares`, "0"},
+		// Whether she shares it with bob is nobody's business: the same error as for somebody with whom she does not.
+		{cara, share(bob), "23503"},
+		{cara, share(cara), "23503"},
+		// A guest writes and does not delete, so he does not hide either: only service_role could undo it.
+		{bob, `update docs set title = 'y' returning *`, "1"},
+		{bob, `update docs set deleted_at = now()`, "42501"},
+		{bob, `update docs set deleted_at = '2001-01-01'`, "42501"},
+		{bob, `delete from docs`, "0"},
+		{ann, `update docs set deleted_at = now() returning *`, "1"},
+		{bob, `update docs set deleted_at = null`, "0"},
+	})
+}
+
+// A policy for a role applies to all that have its rights.
+func TestProtectMaintenanceIsNoRequest(t *testing.T) {
+	t.Parallel()
+	b := newBed(t)
+	exec(t, b.owner, docsSQL)
+	for _, roles := range []string{`{authenticated}`, `{anon}`} {
+		refused(t, b.owner, "22023", "every row would be open", `select auth.protect('public.docs', 'owner', p_maintenance_roles => '`+roles+`')`)
+	}
+	refused(t, b.owner, "22023", "every row would be open", `select auth.protect('public.docs', 'owner', p_roles => array[$1], p_maintenance_roles => array[$1])`, pgtest.Installer)
+}
+
+// Drafts are not for everybody, so a session and a key need for them what they need for rows of other templates.
+func TestProtectDrafts(t *testing.T) {
+	t.Parallel()
+	b := newBed(t)
+	exec(t, b.owner, docsSQL)
+	exec(t, b.owner, `select auth.protect('public.docs', 'public_read', p_published_column => 'published', p_aal => 'aal2', p_scope => 'docs')`)
+	weak, strong := b.user(0, 0), b.user(0, 0)
+	strong.aal = "aal2"
+	key, reader := strong, strong
+	key.key = one[uuid.UUID](t, b.super, `insert into auth.api_keys (kind, name, prefix, key_hash, user_id) values ('user', 'k', 'p', sha256('k'), $1) returning id`, weak.user)
+	reader.key = one[uuid.UUID](t, b.super, `insert into auth.api_keys (kind, name, prefix, key_hash, user_id, scopes) values ('user', 'r', 'p', sha256('r'), $1, '{docs:read}') returning id`, weak.user)
+	b.play(t, []step{
+		{strong, `insert into docs (title, published) values ('draft', false), ('news', true)`, "2"},
+		{strong, `select * from docs`, "2"},
+		{weak, `select * from docs`, "1"},
+		{key, `select * from docs`, "1"},
+		{reader, `select * from docs`, "2"},
+	})
+}
+
 func TestProtectSoftDelete(t *testing.T) {
 	t.Parallel()
 	b := newBed(t)

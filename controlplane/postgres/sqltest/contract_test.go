@@ -160,7 +160,7 @@ func TestContract(t *testing.T) {
 			    -- what owners of tables call, and policies of auth.protect()
 			    'auth.require_application_table', 'auth.notice_other_roles', 'auth.require_tenant', 'auth.require_tenant_schema', 'auth.protect', 'auth.unprotect', 'auth.has_scope', 'auth.org_ids_with_role',
 			    -- parts of auth.protect(), which runs as its caller: they read the catalog and return statements
-			    'auth.policy_statement', 'auth.protect_check_roles', 'auth.protect_check_members', 'auth.protect_check_columns', 'auth.protect_check_updates', 'auth.protect_rule', 'auth.protect_policies',
+			    'auth.policy_statement', 'auth.protect_check_roles', 'auth.protect_check_members', 'auth.protect_check_maintenance', 'auth.protect_check_columns', 'auth.protect_aal_rule', 'auth.protect_conditions', 'auth.protect_check_updates', 'auth.protect_rule', 'auth.protect_policies',
 			    'auth.protect_narrowing', 'auth.protect_members', 'auth.protect_shares', 'auth.protect_shares_table', 'auth.protect_shares_policies',
 			    'auth.protect_grants', 'auth.protect_indexes', 'auth.protect_views',
 			    'auth.current_org_role', 'auth.has_permission', 'auth.has_org_permission', 'auth.set_active_org', 'auth.is_admin', 'auth.enable_rls', 'auth.login_reset',

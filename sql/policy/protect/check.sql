@@ -19,6 +19,26 @@ revoke all on function auth.protect_check_roles(text[]) from public;
 grant execute on function auth.protect_check_roles(text[]) to public;
 comment on function auth.protect_check_roles(text[]) is 'Part of auth.protect(): raises unless every role exists; a policy names its roles.';
 
+-- A policy applies to everybody who has the rights of its role.
+create or replace function auth.protect_check_maintenance(p_maintenance_roles text[], p_roles text[])
+returns void language plpgsql stable security invoker set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_open record;
+begin
+  select m.name as maintenance, r.name into v_open
+  from unnest(p_maintenance_roles) m (name), unnest(p_roles || array['anon', 'authenticated']) r (name)
+  where pg_has_role(r.name, m.name, 'usage') limit 1;
+  if found then
+    raise exception using errcode = '22023', message = 'p_maintenance_roles does not fit',
+      detail = format('%I has the rights of %I: every row would be open to it', v_open.name, v_open.maintenance),
+      hint = 'name roles that requests do not run as';
+  end if;
+end $$;
+revoke all on function auth.protect_check_maintenance(text[], text[]) from public;
+grant execute on function auth.protect_check_maintenance(text[], text[]) to public;
+comment on function auth.protect_check_maintenance(text[], text[]) is 'Part of auth.protect(): raises when a role of requests has the rights of a maintenance role.';
+
 create or replace function auth.protect_check_members(p_table regclass, p_members regclass)
 returns void language plpgsql stable security invoker set search_path = pg_catalog, pg_temp
 as $$

@@ -80,9 +80,12 @@ begin
                   when 'boolean'::regtype then format('%I', v_published)
                   when 'timestamptz'::regtype then format('%I <= now()', v_published)
                   else 'true' end);
-    -- Who writes also sees what is not published yet.
+    -- Who writes also sees what is not published yet.  Not everybody does, so here reading has the conditions, too.
     if v_published is not null then
-      v_policies := v_policies || auth.policy_statement(p_table => v_table, p_name => 'protect_read_own', p_command => 'select', p_roles => v_roles, p_rule => v_reads);
+      v_policies := v_policies || auth.policy_statement(p_table => v_table, p_name => 'protect_read_own', p_command => 'select', p_roles => v_roles,
+        p_rule => v_reads
+          || case when p_options ->> 'aal' is not null then format(' and %s', auth.protect_aal_rule(p_aal => p_options ->> 'aal')) else '' end
+          || case when p_options ->> 'scope' is not null then format(' and (select auth.has_scope(%L))', (p_options ->> 'scope') || ':read') else '' end);
     end if;
   end if;
   return v_policies;
@@ -90,6 +93,49 @@ end $$;
 revoke all on function auth.protect_policies(regclass, jsonb) from public;
 grant execute on function auth.protect_policies(regclass, jsonb) to public;
 comment on function auth.protect_policies(regclass, jsonb) is 'Part of auth.protect(): statements of the policies that let callers reach their rows.';
+
+create or replace function auth.protect_aal_rule(p_aal text)
+returns text language plpgsql immutable security invoker set search_path = pg_catalog, pg_temp
+as $$
+begin
+  return format('(select auth.aal()) in (%s)', (select string_agg(quote_literal(a), ', ') from unnest(array['aal1', 'aal2', 'aal3']) a where a >= p_aal));
+end $$;
+revoke all on function auth.protect_aal_rule(text) from public;
+grant execute on function auth.protect_aal_rule(text) to public;
+comment on function auth.protect_aal_rule(text) is 'Part of auth.protect(): the condition that a request has at least this assurance level.';
+
+-- What a request must bring along, as restrictive policies of the table and, for the template shared, of the table of shares.
+-- Where everybody reads, a second factor and a scope are asked for writing.
+create or replace function auth.protect_conditions(p_table text, p_options jsonb)
+returns text[] language plpgsql stable security invoker set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_roles text := p_options ->> 'roles';
+  v_public boolean := (p_options ->> 'public')::boolean;
+  v_aal text := p_options ->> 'aal';
+  v_scope text := p_options ->> 'scope';
+  v_command text;
+  v_policies text[] := array[]::text[];
+begin
+  if v_aal is not null then
+    foreach v_command in array case when v_public then array['insert', 'update', 'delete'] else array['all'] end loop
+      v_policies := v_policies || auth.policy_statement(p_table => p_table, p_name => 'protect_aal' || case when v_public then '_' || v_command else '' end,
+        p_command => v_command, p_roles => v_roles, p_restrictive => true,
+        p_rule => auth.protect_aal_rule(p_aal => v_aal));
+    end loop;
+  end if;
+  if v_scope is not null then
+    foreach v_command in array case when v_public then array['insert', 'update', 'delete'] else array['select', 'insert', 'update', 'delete'] end loop
+      v_policies := v_policies || auth.policy_statement(p_table => p_table, p_name => 'protect_scope_' || v_command,
+        p_command => v_command, p_roles => v_roles, p_restrictive => true,
+        p_rule => format('(select auth.has_scope(%L))', v_scope || case v_command when 'select' then ':read' else ':write' end));
+    end loop;
+  end if;
+  return v_policies;
+end $$;
+revoke all on function auth.protect_conditions(text, jsonb) from public;
+grant execute on function auth.protect_conditions(text, jsonb) to public;
+comment on function auth.protect_conditions(text, jsonb) is 'Part of auth.protect(): statements of the restrictive policies for assurance level and scope.';
 
 -- What narrows, as restrictive policies: they are AND-ed and leave the index of the rule usable.
 create or replace function auth.protect_narrowing(p_table regclass, p_options jsonb)
@@ -100,9 +146,6 @@ declare
   v_roles text := p_options ->> 'roles';
   v_public boolean := (p_options ->> 'public')::boolean;
   v_deleted text := p_options ->> 'deleted_column';
-  v_aal text := p_options ->> 'aal';
-  v_scope text := p_options ->> 'scope';
-  v_command text;
   v_policies text[] := array[]::text[];
 begin
   -- A row hidden in this transaction stays visible to it, because PostgreSQL wants the writer to see what he wrote.
@@ -112,22 +155,7 @@ begin
                   from regexp_split_to_table(v_roles || case when v_public then ', ' || (p_options ->> 'readers') else '' end, ', ') r),
       p_rule => format('%1$I is null or %1$I >= now()', v_deleted), p_check => 'true', p_restrictive => true);
   end if;
-  -- Where everybody reads, a second factor and a scope are asked for writing.
-  if v_aal is not null then
-    foreach v_command in array case when v_public then array['insert', 'update', 'delete'] else array['all'] end loop
-      v_policies := v_policies || auth.policy_statement(p_table => v_table, p_name => 'protect_aal' || case when v_public then '_' || v_command else '' end,
-        p_command => v_command, p_roles => v_roles, p_restrictive => true,
-        p_rule => format('(select auth.aal()) in (%s)', (select string_agg(quote_literal(a), ', ') from unnest(array['aal1', 'aal2', 'aal3']) a where a >= v_aal)));
-    end loop;
-  end if;
-  if v_scope is not null then
-    foreach v_command in array case when v_public then array['insert', 'update', 'delete'] else array['select', 'insert', 'update', 'delete'] end loop
-      v_policies := v_policies || auth.policy_statement(p_table => v_table, p_name => 'protect_scope_' || v_command,
-        p_command => v_command, p_roles => v_roles, p_restrictive => true,
-        p_rule => format('(select auth.has_scope(%L))', v_scope || case v_command when 'select' then ':read' else ':write' end));
-    end loop;
-  end if;
-  return v_policies;
+  return v_policies || auth.protect_conditions(p_table => v_table, p_options => p_options);
 end $$;
 revoke all on function auth.protect_narrowing(regclass, jsonb) from public;
 grant execute on function auth.protect_narrowing(regclass, jsonb) to public;

@@ -38,9 +38,17 @@ declare
   v_key text := p_options ->> 'key';
   v_column text := p_options ->> 'column';
   v_roles text := p_options ->> 'roles';
+  v_generated text;
   v_missing record;
   v_statements text[] := array[]::text[];
 begin
+  -- Who may write what it is made of would choose the owner, without the right to update the column.
+  select a.attname into v_generated from pg_attribute a
+  where a.attrelid = p_table and a.attname in (v_key, v_column) and a.attgenerated <> '' limit 1;
+  if found then
+    raise exception using errcode = '42P17', message = format('column %I of %s is generated', v_generated, p_table),
+      detail = 'whoever is given a row to write could make it the own one', hint = 'the template shared wants the key and the owner of a row as columns of their own';
+  end if;
   if v_shares is null then
     if not exists (
       select from pg_index i
@@ -56,7 +64,7 @@ begin
   can_write boolean not null default false,
   expires_at timestamptz,
   created_at timestamptz not null default now(),
-  primary key (row_id, user_id),
+  primary key (row_id, owner_id, user_id),
   foreign key (row_id, owner_id) references %s (%I, %I) on update cascade on delete cascade
 )$create$, v_name, p_options ->> 'key_type', p_table, v_key, v_column)
       || format('create index on %s (user_id)', v_name)
@@ -68,12 +76,25 @@ begin
       raise exception using errcode = '42703', message = format('%s has no column %I', v_name, v_missing.name),
         hint = 'let auth.protect() make the table, or name another one with p_shares';
     end loop;
+    -- Without it anybody shares any row with himself; and a share that stays when its row has gone opens the next row of this key.
+    if not exists (
+      select from pg_constraint k
+      where k.contype = 'f' and k.conrelid = v_shares and k.confrelid = p_table and k.convalidated and not k.condeferrable
+        and k.confdeltype in ('a', 'r', 'c') and k.confupdtype in ('a', 'r', 'c')
+        and (select array_agg(format('%s %s', c.attname, r.attname) order by c.attname) from unnest(k.conkey, k.confkey) u (c, r)
+             join pg_attribute c on c.attrelid = v_shares and c.attnum = u.c join pg_attribute r on r.attrelid = p_table and r.attnum = u.r)
+            = array['owner_id ' || v_column, 'row_id ' || v_key]) then
+      raise exception using errcode = '42830', message = format('no foreign key holds shares in %s to the owner of the row', v_name),
+        detail = 'anybody could share any row with himself',
+        hint = format('alter table %s add foreign key (row_id, owner_id) references %s (%I, %I) on update cascade on delete cascade, where these two are unique', v_name, p_table, v_key, v_column);
+    end if;
   end if;
   v_statements := v_statements || format('select auth.enable_rls(p_table => %L)', v_name)
     || array(select format('drop policy %I on %s', p.polname, v_name)
              from pg_policy p where p.polrelid = v_shares and starts_with(p.polname, 'protect_') order by p.polname)
     || auth.policy_statement(p_table => v_name, p_name => 'protect_owner', p_command => 'all', p_roles => v_roles, p_rule => 'owner_id = (select auth.current_user_id())')
-    || auth.policy_statement(p_table => v_name, p_name => 'protect_grantee', p_command => 'select', p_roles => v_roles, p_rule => 'user_id = (select auth.current_user_id())');
+    || auth.policy_statement(p_table => v_name, p_name => 'protect_grantee', p_command => 'select', p_roles => v_roles, p_rule => 'user_id = (select auth.current_user_id())')
+    || auth.protect_conditions(p_table => v_name, p_options => p_options);  -- to share a row is to show it
   if (p_options ->> 'grants')::boolean then
     v_statements := v_statements || format('grant select, insert, update, delete on table %s to %s, service_role', v_name, v_roles);
   end if;
@@ -91,12 +112,15 @@ declare
   v_key text := p_options ->> 'key';
   v_shares text := p_options ->> 'shares';
   v_roles text := p_options ->> 'roles';
+  v_deleted text := p_options ->> 'deleted_column';
+  v_writes text := format(v_shared, v_key, v_shares, ' and s.can_write');
 begin
   return array[
     auth.policy_statement(p_table => p_table::text, p_name => 'protect_shared_select', p_command => 'select', p_roles => v_roles,
       p_rule => format(v_shared, v_key, v_shares, '')),
     auth.policy_statement(p_table => p_table::text, p_name => 'protect_shared_update', p_command => 'update', p_roles => v_roles,
-      p_rule => format(v_shared, v_key, v_shares, ' and s.can_write'))];
+      p_rule => v_writes,
+      p_check => v_writes || case when v_deleted is not null then format(' and %I is null', v_deleted) else '' end)];  -- guests delete nothing, so they hide nothing
 end $$;
 revoke all on function auth.protect_shares_policies(regclass, jsonb) from public;
 grant execute on function auth.protect_shares_policies(regclass, jsonb) to public;
