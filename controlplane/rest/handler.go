@@ -109,12 +109,6 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request, target dialect.T
 		h.fail(w, r, caller, err)
 		return
 	}
-	if a.rows == 0 || plan.Grouped { // an aggregate of no rows is a row
-		if err := h.hideTenant(r, caller, nil); err != nil {
-			h.fail(w, r, caller, err)
-			return
-		}
-	}
 	if refusal := a.check(plan); refusal != nil {
 		h.fail(w, r, caller, refusal)
 		return
@@ -181,7 +175,7 @@ func (h *Handler) try(ctx context.Context, caller gateway.Caller, current *catal
 	}
 	options := gateway.QueryOptions{ReadOnly: plan.ReadOnly(), Volatile: plan.Volatile(), Rollback: request.Rollback, MaxCost: request.MaxCost}
 	options.StatementTimeout = current.Timeouts[caller.Role]
-	options.Before = h.before(plan.Path, plan.Asked, &request.Asked)
+	options.Before = h.before(plan.Path, tenantOf(current, caller, request.Schema), plan.Asked, &request.Asked)
 	err := h.Gateway.Query(ctx, caller, plan.Statement(), options, a.taker(plan))
 	return plan, h.hide(ctx, caller, plan, plan.Violation(err))
 }

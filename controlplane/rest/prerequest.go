@@ -3,6 +3,7 @@ package rest
 import (
 	"context"
 	"fmt"
+	"strconv"
 	"strings"
 
 	"github.com/wayli-app/fluxbase/controlplane/gateway"
@@ -38,16 +39,21 @@ func PreRequest(ctx context.Context, g catalog.Gateway, name string) (sql string
 }
 
 // before returns the statement that runs before the statement of a request, nil for none: it sets the search path,
-// tells SQL what was asked, if some looks at it, and calls the function of the setting, in this order.
-func (h *Handler) before(path string, looks bool, a *dialect.Asked) *gateway.Statement {
-	if path == "" && !looks && h.PreRequest == "" {
+// asks whether the caller is of the tenant whose schema it is, tells SQL what was asked, if some looks at it, and calls the
+// function of the setting, in this order.
+func (h *Handler) before(path, tenant string, looks bool, a *dialect.Asked) *gateway.Statement {
+	if path == "" && tenant == "" && !looks && h.PreRequest == "" {
 		return nil
 	}
 	var s gateway.Statement
-	parts := make([]string, 0, 3)
+	parts := make([]string, 0, 4)
 	if path != "" {
 		s.Args = append(s.Args, []byte(path))
 		parts = append(parts, "pg_catalog.set_config('search_path', $1, true)")
+	}
+	if tenant != "" {
+		s.Args = append(s.Args, []byte(tenant))
+		parts = append(parts, "auth.require_tenant_schema(p_schema => $"+strconv.Itoa(len(s.Args))+")")
 	}
 	if looks {
 		parts = append(parts, tell(a, &s))

@@ -104,7 +104,7 @@ func TestSearchPathOfLogin(t *testing.T) {
 		}
 		f.exec(t, `create or replace function api.unqualified() returns json language sql stable as $$ select json_build_array(current_setting('search_path')) $$`)
 		f.exchange(t, exchange{"GET", "/rpc/unqualified", "", nil, 200, want, "0-0/*"})
-		if f.before(f.Cache.Current().Paths["public"].Setting, false, nil) != nil {
+		if f.before(f.Cache.Current().Paths["public"].Setting, "", false, nil) != nil {
 			t.Error("a request to public has a statement before its own")
 		}
 	}

@@ -8,25 +8,29 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/wayli-app/fluxbase/controlplane/gateway"
+	"github.com/wayli-app/fluxbase/controlplane/rest/catalog"
 	"github.com/wayli-app/fluxbase/controlplane/rest/fault"
 )
 
-// The schema of a tenant is reached like any other, by its name in Accept-Profile or Content-Profile. Its tables let members
-// pass and raise for everybody else. Whatever could tell others that the schema exists, an error about a table in it, an
-// empty table, its description, is answered as for a schema that does not exist.
+// The schema of a tenant is reached like any other, by its name in Accept-Profile or Content-Profile. Who is no member is
+// stopped by the statement before the statement, which raises: tables do so themselves, views and functions need not. Whatever
+// is refused before, or could tell others that the schema exists, is answered as for a schema that does not exist.
 
-// sqlstateTenant is raised by the tables of a tenant's schema for those who are no members.
+// serviceRole is that of service keys, which reach the schemas of all tenants.
+const serviceRole = "service_role"
+
+// sqlstateTenant is raised by auth.require_tenant_schema, and by the tables of a tenant's schema, for those who are no members.
 const sqlstateTenant = "ZF410"
 
-// tenantSQL raises it, too, for a schema by its name.
+// tenantSQL asks where nothing else is asked.
 const tenantSQL = `select auth.require_tenant_schema(p_schema => $1)::text`
 
 // hideTenant returns the error of an unknown schema when the request names the schema of a tenant that the caller does not
-// belong to, else err. It costs a round trip, of requests to such schemas that have failed or found nothing.
+// belong to, else err. It costs a round trip, of requests to such schemas that have failed.
 func (h *Handler) hideTenant(r *http.Request, caller gateway.Caller, err error) error {
 	current := h.Cache.Current()
 	profile := profileOf(r)
-	if current == nil || !current.Tenants[profile] {
+	if current == nil || tenantOf(current, caller, profile) == "" {
 		return err
 	}
 	if refusal, ok := err.(*fault.Error); ok && refusal.Code == fault.CodeProfile { // it was asked before
@@ -36,6 +40,14 @@ func (h *Handler) hideTenant(r *http.Request, caller gateway.Caller, err error) 
 		return err
 	}
 	return fault.Profile(profile, current.Listed())
+}
+
+// tenantOf is the schema if the caller reaches it as a member or not at all, else empty.
+func tenantOf(c *catalog.Catalog, caller gateway.Caller, schema string) string {
+	if caller.Role == serviceRole || !c.Tenants[schema] {
+		return ""
+	}
+	return schema
 }
 
 func (h *Handler) askTenant(ctx context.Context, caller gateway.Caller, schema string) error {

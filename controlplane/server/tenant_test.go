@@ -59,6 +59,33 @@ func TestTenantSchemasOverHTTP(t *testing.T) {
 	if a := do("GET", "/nothing", "tenant_north", ann, nil); a.Code() != "PGRST205" {
 		t.Errorf("members are told what is wrong: %d %s", a.Status, a.Body)
 	}
+	if n := s.RoundTrips(func() { do("GET", "/empty", "tenant_north", ann, nil) }); n != 1 {
+		t.Errorf("a read of nothing takes %d round trips", n)
+	}
+	// What a migration makes besides tables has no row security: views of a superuser, materialized views, functions.
+	s.Exec(t, `select auth.in_tenant_schemas($$
+		create table seen (id bigint generated always as identity primary key); create view counted as select 1 as n; grant select on counted to authenticated;
+		create materialized view kept as select 1 as n; grant select on kept to authenticated, anon;
+		create function hello() returns text language sql stable as 'select ''hello''::text';
+		create function note() returns bigint language sql volatile security definer set search_path from current as 'insert into seen default values returning id'$$)`)
+	for end := time.Now().Add(time.Minute); do("GET", "/rpc/hello", "tenant_north", ann, nil).Status != 200; time.Sleep(50 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("a new function is not reached: %+v", do("GET", "/rpc/hello", "tenant_north", ann, nil))
+		}
+	}
+	for _, path := range []string{"/counted", "/kept"} {
+		if a := do("GET", path, "tenant_north", ann, nil); a.Status != 200 {
+			t.Errorf("%s: %d %s", path, a.Status, a.Body)
+		}
+	}
+	// A service key reaches all of them, empty or not.
+	service := "apikey: " + s.Value(t, `select auth.create_api_key('service', 'jobs')`)
+	s.Exec(t, `grant usage on schema tenant_north to service_role; grant select on tenant_north.docs, tenant_north.empty to service_role`)
+	for path, want := range map[string]int{"/docs": 200, "/empty": 200, "/docs?id=eq.99": 200, "/nothing": 404, "/": 200} {
+		if a := s.Do(t, "GET", "/rest/v1"+path, nil, service, "Accept-Profile: tenant_north"); a.Status != want {
+			t.Errorf("%s with a service key: %d %s", path, a.Status, a.Body)
+		}
+	}
 	row := map[string]any{"title": "x"}
 	for _, r := range []struct {
 		method, path string
@@ -69,6 +96,8 @@ func TestTenantSchemasOverHTTP(t *testing.T) {
 		{"GET", "/empty?select=count()", nil, nil}, {"HEAD", "/empty?select=count()", nil, nil}, {"GET", "/empty?select=id.max()", nil, nil}, {"GET", "/docs?select=count()&id=gt.99", nil, nil},
 		{"GET", "/docs?id=eq.99", nil, nil}, {"GET", "/docs?id=eq.x", nil, nil}, {"GET", "/docs", nil, []string{"Accept: application/vnd.pgrst.object+json"}},
 		{"GET", "/docs", nil, []string{"Prefer: count=exact"}}, {"GET", "/docs", nil, []string{"Range-Unit: items", "Range: 50-60"}},
+		{"GET", "/counted", nil, nil}, {"HEAD", "/counted", nil, nil}, {"GET", "/kept", nil, nil}, {"GET", "/rpc/hello", nil, nil}, {"POST", "/rpc/hello", map[string]any{}, nil},
+		{"POST", "/rpc/note", map[string]any{}, nil}, {"HEAD", "/rpc/hello", nil, nil},
 		{"GET", "/rpc/nothing", nil, nil}, {"POST", "/rpc/nothing", row, nil}, {"GET", "/", nil, nil}, {"OPTIONS", "/docs", nil, nil}, {"OPTIONS", "/nothing", nil, nil},
 		{"POST", "/docs", row, nil}, {"POST", "/empty", map[string]any{"id": 1}, nil}, {"POST", "/docs", []any{}, nil}, {"POST", "/docs", map[string]any{"nothing": 1}, nil},
 		{"PATCH", "/docs?id=eq.1", row, nil}, {"PATCH", "/empty?id=eq.1", map[string]any{"id": 2}, nil}, {"DELETE", "/docs", nil, nil}, {"DELETE", "/empty", nil, nil},
@@ -93,6 +122,9 @@ func TestTenantSchemasOverHTTP(t *testing.T) {
 	}
 	if rows := s.Value(t, `select count(*) from tenant_north.docs where title = 'Plan'`); rows != "1" {
 		t.Errorf("%s rows", rows)
+	}
+	if rows := s.Value(t, `select count(*) from tenant_north.seen`); rows != "0" {
+		t.Errorf("others ran a function %s times", rows)
 	}
 	if a := do("GET", "/docs", "tenant_template", ann, nil); a.Status != 406 {
 		t.Errorf("the template is reached: %d", a.Status)

@@ -112,11 +112,18 @@ begin
       execute format('alter policy tenant_schema on %s to %s', v_table.name, v_roles);
     end if;
   end loop;
+  for v_table in -- views that a migration made run as whoever ran it
+    select c.oid::regclass as name from pg_class c
+    where c.relnamespace = to_regnamespace(quote_ident(p_schema)) and c.relkind = 'v'
+      and not coalesce((select o.option_value::boolean from pg_options_to_table(c.reloptions) o where o.option_name = 'security_invoker'), false)
+  loop
+    execute format('alter view %s set (security_invoker = true)', v_table.name);
+  end loop;
 end $$;
 revoke all on function auth.lock_tenant_schema(text, uuid) from public;
 grant execute on function auth.lock_tenant_schema(text, uuid) to fluxbase_admin;
 comment on function auth.lock_tenant_schema(text, uuid) is
-  'Closes each table of the schema of a tenant to all but the members of the organization; what auth.create_tenant_schema() and auth.in_tenant_schemas() do. The caller owns the tables.';
+  'Closes each table of the schema of a tenant to all but the members of the organization, and lets views run as their caller; what auth.create_tenant_schema() and auth.in_tenant_schemas() do. The caller owns the tables.';
 
 -- PostgreSQL prints names of the schema that is in the search_path bare.  So definitions are read with the template in the
 -- path and run with the new schema in its place; everything else stays qualified.

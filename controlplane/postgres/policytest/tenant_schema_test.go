@@ -180,3 +180,21 @@ func TestTenantMigrationThatFails(t *testing.T) {
 	exec(t, b.owner, `select auth.in_tenant_schemas('create table more (id integer)')`)
 	exec(t, b.owner, `select auth.create_tenant_schema('org1')`)
 }
+
+// A view runs as whoever made it, for whom row security may not hold.
+func TestTenantMigrationViews(t *testing.T) {
+	t.Parallel()
+	b := newBed(t)
+	exec(t, b.super, templateSQL+`; select auth.create_tenant_schema('org0'); insert into tenant_org0.folders (name) values ('Plan')`)
+	exec(t, b.super, `select auth.in_tenant_schemas('create view listed as select name from folders; grant select on listed to authenticated')`)
+	for _, c := range []struct {
+		who  caller
+		want string
+	}{{b.user(0, 1), "1"}, {b.user(1, 1), "ZF410"}} {
+		as(t, b.super, c.who, func() {
+			if got := try(t, b.super, `select * from tenant_org0.listed`).String(); got != c.want {
+				t.Errorf("%v: %s, want %s", c.who, got, c.want)
+			}
+		})
+	}
+}
