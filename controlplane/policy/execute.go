@@ -87,13 +87,15 @@ func hintFor(text string, pe *pgconn.PgError) string {
 	case pe.Code == "0A000" && strings.Contains(pe.Message, "transaction commands"), pe.Code == "2D000":
 		return "policy files run in one transaction that fluxbase ends: leave out BEGIN, COMMIT and the like"
 	case pe.Code == "42710" && strings.Contains(pe.Message, "policy"):
-		return "somebody else made it: write \"drop policy if exists ...\" before it, and it belongs to the files"
+		return "another file makes it, too, or somebody else made it: then write \"drop policy if exists ...\" before it, and it belongs to the files"
 	case pe.Code == "42723":
 		return "write \"create or replace function\""
 	case pe.Code == "42601" && (strings.HasPrefix(text, `\`) || strings.Contains(text, "\n\\")):
 		return "policy files are SQL alone: commands of psql such as \\set are for tests"
 	case pe.Code == "25001":
 		return "this command cannot run in a transaction: it belongs to a migration"
+	case pe.Code == "22021":
+		return "policy files are UTF-8"
 	}
 	return pe.Hint
 }

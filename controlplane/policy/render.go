@@ -26,7 +26,7 @@ func sortChanges(changes []Change) {
 }
 
 // groups in which changes are shown.
-var groups = []string{"policies", "grants", "flags", "functions, defaults, indexes"}
+var groups = []string{"policies", "grants", "flags", "functions, defaults, indexes, comments"}
 
 func (c Change) group() int {
 	head, tail, _ := strings.Cut(c.Fact, ": ")
@@ -35,7 +35,8 @@ func (c Change) group() int {
 		return 0
 	case strings.HasPrefix(tail, "grant "):
 		return 1
-	case strings.HasPrefix(head, "function "), strings.HasPrefix(head, "procedure "), strings.HasPrefix(head, "column "), strings.HasPrefix(head, "index "):
+	case strings.HasPrefix(head, "function "), strings.HasPrefix(head, "procedure "), strings.HasPrefix(head, "column "), strings.HasPrefix(head, "index "),
+		strings.HasPrefix(head, "comment "):
 		return 3
 	}
 	return 2

@@ -342,16 +342,17 @@ func (s *session) takeStock(ctx context.Context, bare map[string]string, kept ma
 	if err != nil {
 		return nil, err
 	}
-	dropped := false
+	var gone []string
 	for _, o := range objects {
 		if kept[o.Key] && bare[o.Key] == o.Version {
-			if _, err := s.tx.Exec(ctx, o.Removal); err != nil {
-				return nil, fmt.Errorf("%s is in the files no longer and is still in use: %w", o.Key, err)
-			}
-			dropped = true
+			gone = append(gone, o.Key)
 		}
 	}
-	if dropped { // and their grants with them
+	if gone != nil {
+		if err := s.dropFunctions(ctx, gone); err != nil {
+			return nil, err
+		}
+		// And their grants with them.
 		if objects, err = s.objects(ctx); err != nil {
 			return nil, err
 		}
@@ -365,6 +366,25 @@ func (s *session) takeStock(ctx context.Context, bare map[string]string, kept ma
 	}
 	slices.Sort(made)
 	return made, nil
+}
+
+// dropFunctions drops functions and procedures, all in one statement: one may call another.
+func (s *session) dropFunctions(ctx context.Context, keys []string) error {
+	names := make([]string, len(keys))
+	for i, key := range keys {
+		_, names[i], _ = strings.Cut(key, " ")
+	}
+	_, err := s.tx.Exec(ctx, `drop routine `+strings.Join(names, ", "))
+	var pe *pgconn.PgError
+	if errors.As(err, &pe) && pe.Code == "2BP01" {
+		// The hint of PostgreSQL would be to drop policies, too.
+		return fmt.Errorf("%s: in the files no longer, and still in use\n  %s\nhint: keep it in the files, or change what uses it first",
+			strings.Join(keys, ", "), strings.ReplaceAll(pe.Detail, "\n", "\n  "))
+	}
+	if err != nil {
+		return fmt.Errorf("drop %s, in the files no longer: %w", strings.Join(keys, ", "), err)
+	}
+	return nil
 }
 
 // drift compares the surface with what it was; policies that only print differently are none.

@@ -164,7 +164,8 @@ func TestFilesThatDoMore(t *testing.T) {
 		{"concurrently", "create index concurrently on public.notes (body);", "belongs to a migration"},
 		{"syntax", "select 1;\n\n  creat policy;", "a.sql:3: syntax error"},
 		{"unknown column", "select 1;\ncreate policy p on public.notes\n to anon using (nothing);", `a.sql: column "nothing" does not exist (42703)`},
-		{"theirs", "select 1;\ncreate policy p on public.notes to anon; create policy p on public.notes to anon;", "drop policy if exists"},
+		{"theirs", "select 1;\ncreate policy p on public.notes to anon; create policy p on public.notes to anon;", "another file makes it, too, or somebody else made it: then write \"drop policy if exists"},
+		{"no UTF-8", "-- caf\xe9", "policy files are UTF-8"},
 	} {
 		_, err := Apply(t.Context(), b.owner, file(c.text), quick)
 		if err == nil || !strings.Contains(err.Error(), c.want) {
@@ -191,8 +192,67 @@ func TestFunctionInUse(t *testing.T) {
 	b.apply(t, `create or replace function public.yes() returns boolean language sql return true;`)
 	b.exec(t, `create policy theirs on public.tasks to anon using (public.yes())`)
 	_, err := Apply(t.Context(), b.owner, file(`select 1`), quick)
-	if err == nil || !strings.Contains(err.Error(), "public.yes() is in the files no longer and is still in use") {
+	if err == nil || !strings.Contains(err.Error(), "public.yes(): in the files no longer, and still in use\n  policy theirs on table ") {
 		t.Errorf("%v", err)
+	}
+}
+
+// One function of the files calls another: both go.
+func TestFunctionsThatNeedEachOther(t *testing.T) {
+	t.Parallel()
+	b := newBed(t)
+	b.apply(t, `create or replace function public.a() returns integer language sql begin atomic select 1; end;
+		create or replace function public.b() returns integer language sql begin atomic select public.a(); end;
+		create or replace procedure public.c() language sql begin atomic select public.b(); end;`)
+	b.apply(t, `select 1`)
+	want(t, "left", b.facts(t, "public.a()")+b.facts(t, "public.b()")+b.facts(t, "public.c()"))
+}
+
+// What is no right of anybody is applied and shown as well.
+func TestWhatIsBesideRights(t *testing.T) {
+	t.Parallel()
+	b := newBed(t)
+	const text = `create policy p on public.notes to anon using (false);
+		comment on policy p on public.notes is 'one';
+		create or replace function public.f(a integer default 1) returns integer stable language sql as 'select 1';
+		create or replace function public.g(a integer default 1) returns integer security definer stable language sql as 'select 1';`
+	b.apply(t, text)
+	want(t, "again", b.apply(t, text))
+	for _, c := range []struct {
+		old, new string
+		want     []string
+	}{
+		{"is 'one'", "is 'two'", []string{"- comment on policy p on table notes: one", "+ comment on policy p on table notes: two"}},
+		{"f(a integer default 1)", "f(a integer default 2)", []string{"... function public.f(a integer): security invoker, ", "... function public.f(a integer): security invoker, "}},
+		{"definer stable", "definer volatile", []string{"... function public.g(a integer): definition ", "... function public.g(a integer): definition "}},
+	} {
+		changed := strings.Replace(text, c.old, c.new, 1)
+		got := b.apply(t, changed)
+		lines := strings.Split(got, "\n")
+		if len(lines) != len(c.want) {
+			t.Errorf("%s:\n%s", c.new, got)
+			continue
+		}
+		for i, w := range c.want {
+			if !strings.Contains(lines[i], strings.TrimPrefix(w, "...")) {
+				t.Errorf("%s: %s, want %s", c.new, lines[i], w)
+			}
+		}
+		want(t, c.new+", again", b.plan(t, changed))
+		b.apply(t, text)
+	}
+	super := b.db.Conn(t, "superuser")
+	if _, err := super.Exec(t.Context(), `create schema app; create sequence app.s`); err != nil {
+		t.Fatal(err)
+	}
+	owner := b.owner
+	b.owner = super
+	defer func() { b.owner = owner }()
+	got := b.plan(t, text+`alter schema app owner to fluxbase_admin; alter sequence app.s owner to fluxbase_admin; alter table public.notes set (fillfactor = 90);`)
+	for _, fact := range []string{"+ schema app: owner fluxbase_admin", "+ sequence app.s: owner fluxbase_admin", "+ table public.notes: options fillfactor=90"} {
+		if !strings.Contains(got, fact) {
+			t.Errorf("no %q in\n%s", fact, got)
+		}
 	}
 }
 

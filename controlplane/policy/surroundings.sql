@@ -1,16 +1,31 @@
 -- What lies beside policies, grants and flags: with shown, files may change it and a plan shows it; else they may not.
 with application as materialized (
-  select n.oid, quote_ident(n.nspname) as name, n.nspname in ('auth', 'audit', 'ratelimit', 'fluxbase') as ours from pg_catalog.pg_namespace n
+  select n.oid, quote_ident(n.nspname) as name, n.nspowner, n.nspname in ('auth', 'audit', 'ratelimit', 'fluxbase') as ours from pg_catalog.pg_namespace n
   where n.nspname not in ('information_schema') and n.nspname !~ '^pg_(catalog|toast|temp_|toast_temp_)'),
 relation as materialized (
-  select c.oid, s.name || '.' || quote_ident(c.relname) as name, c.relkind, c.relpersistence::text, c.relfilenode
+  select c.oid, s.name || '.' || quote_ident(c.relname) as name, c.relkind, c.relpersistence::text, c.relfilenode, c.relowner, c.reloptions, c.relreplident, s.ours
   from pg_catalog.pg_class c join application s on s.oid = c.relnamespace)
-select not s.ours as shown, format('function %s.%I(%s): security %s, %s, body %s%s', s.name, p.proname, pg_catalog.pg_get_function_identity_arguments(p.oid),
-         case when p.prosecdef then 'definer' else 'invoker' end,
-         coalesce((select string_agg(c, '; ' order by c collate "C") from unnest(p.proconfig) c), 'no settings'),
-         encode(sha256(convert_to(concat(p.provolatile, p.proparallel, p.proisstrict, coalesce(pg_catalog.pg_get_function_sqlbody(p.oid), p.prosrc)), 'UTF8')), 'hex'),
-         case when s.ours then format(', owner %s, grants %s', p.proowner::regrole, p.proacl) end) as fact
-from pg_catalog.pg_proc p join application s on s.oid = p.pronamespace where (not p.prosecdef or s.ours) and p.prokind in ('f', 'p', 'w')
+-- A function is all that it is made of: its body, but also defaults of arguments, volatility, cost.  Those that run as
+-- their owner are in the lock, without the rest.
+select true as shown, format('function %s.%I(%s): %sdefinition %s', s.name, p.proname, pg_catalog.pg_get_function_identity_arguments(p.oid),
+         case when not p.prosecdef then format('security invoker, owner %s, ', p.proowner::regrole) end,
+         encode(sha256(convert_to(pg_catalog.pg_get_functiondef(p.oid), 'UTF8')), 'hex')) as fact
+from pg_catalog.pg_proc p join application s on s.oid = p.pronamespace and not s.ours where p.prokind in ('f', 'p', 'w')
+union all
+select false, format('function %s.%I(%s): owner %s, grants %s, definition %s', s.name, p.proname, pg_catalog.pg_get_function_identity_arguments(p.oid),
+         p.proowner::regrole, p.proacl, md5(pg_catalog.pg_get_functiondef(p.oid)))
+from pg_catalog.pg_proc p join application s on s.oid = p.pronamespace and s.ours where p.prokind in ('f', 'p', 'w')
+union all
+select true, format('comment on %s: %s', pg_catalog.pg_describe_object(d.classoid, d.objoid, d.objsubid), replace(d.description, E'\n', '\n'))
+from pg_catalog.pg_description d where d.objoid >= 16384 or d.classoid = 'pg_catalog.pg_namespace'::regclass and d.objoid = pg_catalog.to_regnamespace('public')
+union all
+select true, format('%s %s: owner %s', case r.relkind when 'S' then 'sequence' else 'foreign table' end, r.name, r.relowner::regrole) from relation r where r.relkind in ('S', 'f') and not r.ours
+union all
+select true, format('schema %s: owner %s', s.name, s.nspowner::regrole) from application s where not s.ours
+union all
+select true, format('%s %s: options %s', case r.relkind when 'r' then 'table' when 'p' then 'table' else 'view' end, r.name, string_agg(o, ', ' order by o collate "C"))
+from relation r cross join unnest(r.reloptions || case r.relreplident when 'd' then null when 'n' then null else 'replica identity ' || r.relreplident::text end) o
+where r.relkind in ('r', 'p', 'v', 'm') and o not like 'security_invoker=%' group by r.name, r.relkind
 union all
 -- Our own schemas and the catalog are nobody's business: what is not in the lock must not change unseen.
 select false, format('policy %I on %s.%I: %s', p.polname, s.name, c.relname,
@@ -38,8 +53,9 @@ select false, format('%s %s%s', case r.relkind when 'S' then 'sequence' when 'v'
          r.name, case r.relkind when 'v' then ': ' || md5(pg_catalog.pg_get_viewdef(r.oid)) when 'r' then format(': %s, file %s', r.relpersistence, r.relfilenode) else '' end)
 from relation r where r.relkind in ('r', 'p', 'v', 'm', 'f', 'S', 'c')
 union all
-select false, format('column %s.%I: %s%s%s%s', r.name, a.attname, pg_catalog.format_type(a.atttypid, a.atttypmod),
-         case when a.attnotnull then ' not null' else '' end, ' identity ' || nullif(a.attidentity::text, ''), ' generated ' || nullif(a.attgenerated::text, ''))
+select false, format('column %s.%I: %s%s%s%s%s', r.name, a.attname, pg_catalog.format_type(a.atttypid, a.atttypmod),
+         case when a.attnotnull then ' not null' else '' end, ' identity ' || nullif(a.attidentity::text, ''), ' generated ' || nullif(a.attgenerated::text, ''),
+         ' settings ' || nullif(concat_ws(' ', nullif(a.attstattarget, -1), a.attoptions), ''))
 from pg_catalog.pg_attribute a join relation r on r.oid = a.attrelid
 where r.relkind in ('r', 'p', 'f') and a.attnum > 0 and not a.attisdropped
 union all
