@@ -48,14 +48,20 @@ func databaseURL(cmd *cobra.Command) (string, error) {
 	return dsn, nil
 }
 
-// connect opens the installing user's session. The caller closes it with hangUp.
-func connect(ctx context.Context, cmd *cobra.Command) (*pgx.Conn, error) {
+// namedDatabase is databaseURL for those who need one: libpq would connect to something else, that nobody named.
+func namedDatabase(cmd *cobra.Command) (string, error) {
 	dsn, err := databaseURL(cmd)
+	if err == nil && dsn == "" {
+		err = errors.New("which database? give --database URL or set FLUXBASE_DATABASE_DIRECT_URL")
+	}
+	return dsn, err
+}
+
+// connect opens the installing user's session. The caller closes it with hangUp.
+func connect(ctx context.Context, cmd *cobra.Command, options ...func(*pgx.ConnConfig)) (*pgx.Conn, error) {
+	dsn, err := namedDatabase(cmd)
 	if err != nil {
 		return nil, err
-	}
-	if dsn == "" {
-		return nil, errors.New("which database? give --database URL or set FLUXBASE_DATABASE_DIRECT_URL")
 	}
 	target, err := pgx.ParseConfig(dsn)
 	// A password with @ or # as they are ends up in the host, and would be told with it.
@@ -65,6 +71,9 @@ func connect(ctx context.Context, cmd *cobra.Command) (*pgx.Conn, error) {
 	if target.RuntimeParams["application_name"] == "" {
 		target.RuntimeParams["application_name"] = "fluxbase"
 	}
+	for _, option := range options {
+		option(target)
+	}
 	conn, err := pgx.ConnectConfig(ctx, target)
 	if err != nil {
 		return nil, fmt.Errorf("connect to %s: %w", postgres.Describe(dsn), err)
@@ -72,8 +81,14 @@ func connect(ctx context.Context, cmd *cobra.Command) (*pgx.Conn, error) {
 	return conn, nil
 }
 
+// hangUp ends the session, and what it may still be doing.
 func hangUp(conn *pgx.Conn) {
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
 	_ = conn.Close(ctx)
+	// After Ctrl-C it is closed already, and the statement that still runs, with its locks, is being canceled.
+	select {
+	case <-conn.PgConn().CleanupDone():
+	case <-ctx.Done():
+	}
 }

@@ -3,12 +3,15 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/spf13/cobra"
 
 	"github.com/wayli-app/fluxbase/controlplane/policy"
@@ -51,7 +54,9 @@ func inDirectory(dir string, err error) error {
 
 // withDatabase runs fn on a connection of the one who owns the tables.
 func withDatabase(cmd *cobra.Command, fn func(*pgx.Conn) error) error {
-	conn, err := connect(cmd.Context(), cmd)
+	conn, err := connect(cmd.Context(), cmd, func(target *pgx.ConnConfig) {
+		target.OnNotice = func(_ *pgconn.PgConn, n *pgconn.Notice) { showNotice(cmd.ErrOrStderr(), n) }
+	})
 	if err != nil {
 		return err
 	}
@@ -62,6 +67,17 @@ func withDatabase(cmd *cobra.Command, fn func(*pgx.Conn) error) error {
 		return err
 	}
 	return explain(err)
+}
+
+// showNotice prints what PostgreSQL and our functions remark, but not that there was nothing to drop.
+func showNotice(w io.Writer, n *pgconn.Notice) {
+	if strings.HasSuffix(n.Message, ", skipping") {
+		return
+	}
+	fmt.Fprintf(w, "%s: %s\n", strings.ToLower(n.SeverityUnlocalized), n.Message)
+	if n.Hint != "" {
+		fmt.Fprintf(w, "hint: %s\n", n.Hint)
+	}
 }
 
 func addPolicyFlags(cmd *cobra.Command, o *policy.Options) {
@@ -266,7 +282,7 @@ func newPolicyTestCommand() *cobra.Command {
 auth.test_... prints. Each file begins a transaction and rolls it back; psql -f runs it as well.`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			dsn, err := databaseURL(cmd)
+			dsn, err := namedDatabase(cmd)
 			if err != nil {
 				return err
 			}

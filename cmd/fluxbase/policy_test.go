@@ -1,11 +1,15 @@
 package main
 
 import (
+	"bytes"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
+	"syscall"
 	"testing"
+	"time"
 
 	"github.com/wayli-app/fluxbase/controlplane/postgres/pgtest"
 )
@@ -39,7 +43,7 @@ func TestPolicyCommand(t *testing.T) {
 	do(1, regexp.QuoteMeta(dir)+`: there is no .sql file`, "plan", dir)
 	do(1, `there is no directory .*/mistyped`, "apply", filepath.Join(dir, "mistyped"))
 	write("notes.sql", `select auth.protect('public.notes', 'owner');`)
-	do(2, `(?s)policies\n  \+ policy protect_owner on public.notes.*grants\n  \+ table.*flags\n.*indexes\n  \+ column.*changes`, "plan", dir)
+	do(2, `(?s)policies\n  \+ policy protect_owner on public.notes.*grants\n  \+ table.*flags\n.*indexes, comments\n  \+ column.*changes`, "plan", dir)
 	do(1, `there is no .*policies.lock`, "check", dir)
 	do(0, `changes applied`, "apply", dir)
 	do(0, `^no changes\n$`, "plan", dir)
@@ -78,4 +82,81 @@ func TestPolicyCommand(t *testing.T) {
 		t.Fatal(err)
 	}
 	do(1, `this database has no Fluxbase`, "check", dir)
+}
+
+// Whoever is stopped in the middle leaves no session behind that goes on and holds its locks.
+func TestPolicyApplyIsStopped(t *testing.T) {
+	t.Parallel()
+	db := pgtest.Database(t)
+	super := db.Conn(t, "superuser")
+	if _, err := super.Exec(t.Context(), `create table public.notes (id bigint primary key)`); err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	for name, text := range map[string]string{
+		"a.sql": `create policy p on public.notes to anon using (false);`,
+		"b.sql": `set application_name = 'in b.sql'; select pg_sleep(100);`,
+	} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	sessions := func(name string) (n int) {
+		t.Helper()
+		if err := super.QueryRow(t.Context(), `select count(*)::int from pg_stat_activity where datname = current_database() and application_name = $1`, name).Scan(&n); err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	for _, signal := range []syscall.Signal{syscall.SIGINT, syscall.SIGKILL} {
+		cmd := exec.Command(self, "policy", "apply", dir, "--database", db.URL("superuser"))
+		cmd.Env = append(os.Environ(), asCommand+"=1")
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = cmd.Process.Kill() })
+		for deadline := time.Now().Add(30 * time.Second); sessions("in b.sql") == 0; time.Sleep(20 * time.Millisecond) {
+			if time.Now().After(deadline) {
+				t.Fatal("the files do not run")
+			}
+		}
+		if err := cmd.Process.Signal(signal); err != nil {
+			t.Fatal(err)
+		}
+		_ = cmd.Wait()
+		for deadline := time.Now().Add(20 * time.Second); sessions("in b.sql") > 0; time.Sleep(50 * time.Millisecond) {
+			if time.Now().After(deadline) {
+				t.Fatalf("%v: the session goes on", signal)
+			}
+		}
+	}
+}
+
+// What enable_rls and the like remark reaches whoever applies.
+func TestPolicyNotices(t *testing.T) {
+	t.Parallel()
+	db := pgtest.Database(t)
+	if _, err := db.Conn(t, "installer").Exec(t.Context(), `create table public.notes (id bigint primary key)`); err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	text := `drop policy if exists p on public.notes; do $$ begin raise notice 'a remark' using hint = 'a hint'; end $$;`
+	if err := os.WriteFile(filepath.Join(dir, "a.sql"), []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var stderr bytes.Buffer
+	cmd := newPolicyCommand()
+	cmd.SetArgs([]string{"plan", dir, "--database", db.URL("installer")})
+	cmd.SetOut(&stderr)
+	cmd.SetErr(&stderr)
+	if err := cmd.ExecuteContext(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if !regexp.MustCompile(`^notice: a remark\nhint: a hint\n0 tables were locked .*\nno changes\n$`).MatchString(stderr.String()) {
+		t.Errorf("%s", stderr.String())
+	}
 }

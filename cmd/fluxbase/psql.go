@@ -18,7 +18,7 @@ func newPsqlCommand() *cobra.Command {
 		Long: `Opens psql as the installing user, with the macros :users, :sessions, :denied, :policies, :locks, :limits and :audit.
 In a psql of your own, \i sql/admin/psqlrc gives the same.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			dsn, err := databaseURL(cmd)
+			dsn, err := namedDatabase(cmd)
 			if err != nil {
 				return err
 			}

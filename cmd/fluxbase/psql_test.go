@@ -88,3 +88,23 @@ func TestPsqlSaysWhereItsArgumentsGo(t *testing.T) {
 		t.Errorf("exit status %d, %s", code, out)
 	}
 }
+
+// libpq would take any database that is there.
+func TestPsqlWantsADatabase(t *testing.T) {
+	for _, name := range []string{"FLUXBASE_DATABASE_DIRECT_URL", "FLUXBASE_DATABASE_URL", "FLUXBASE_CONFIG", fallbackVariable} {
+		t.Setenv(name, "") // which restores it afterwards
+		if err := os.Unsetenv(name); err != nil {
+			t.Fatal(err)
+		}
+	}
+	t.Chdir(t.TempDir())
+	if err := os.WriteFile("a.sql", []byte("select 1;"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if out, code := outcome(t, newPsqlCommand()); code != 1 || !strings.HasPrefix(out, "which database?") {
+		t.Errorf("psql: %d, %s", code, out)
+	}
+	if out, code := outcome(t, newPolicyCommand(), "test", "."); code != 1 || !strings.HasPrefix(out, "which database?") {
+		t.Errorf("policy test: %d, %s", code, out)
+	}
+}

@@ -55,7 +55,8 @@ func (s *session) execute(ctx context.Context, file File, lockTimeout time.Durat
 		_, err = s.tx.Exec(ctx, `reset all`)
 	}
 	if err == nil {
-		_, err = s.tx.Exec(ctx, `select set_config('search_path', $1, true), set_config('lock_timeout', $2, true)`, path, milliseconds(lockTimeout))
+		_, err = s.tx.Exec(ctx, `select set_config('search_path', $1, true), set_config('lock_timeout', $2, true), set_config('client_connection_check_interval', $3, true)`,
+			path, milliseconds(lockTimeout), s.checking)
 	}
 	var pe *pgconn.PgError
 	if !errors.As(err, &pe) {

@@ -2,6 +2,7 @@ package policy
 
 import (
 	"context"
+	"errors"
 	"os"
 	"path/filepath"
 	"slices"
@@ -56,6 +57,34 @@ func TestWatch(t *testing.T) {
 		}
 	})
 	if got := strings.Join(seen, " "); got != "error one two" {
+		t.Errorf("saw %s", got)
+	}
+}
+
+// An editor empties a file, or moves it away, before it writes the new one.
+func TestWatchWaitsForTheWholeFile(t *testing.T) {
+	t.Parallel()
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	readings, n := []string{"one", "one", "", "two", "gone", "three", "three", "three", "one", "three", ""}, 0
+	var seen []string
+	watch(ctx, func() ([]File, error) {
+		text := readings[min(n, len(readings)-1)]
+		n++
+		if text == "gone" {
+			return nil, errors.New("gone")
+		}
+		return file(text), nil
+	}, func(files []File, err error) {
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		if seen = append(seen, files[0].Text); files[0].Text == "" {
+			cancel()
+		}
+	})
+	if got := strings.Join(seen, ","); got != "one,three," {
 		t.Errorf("saw %s", got)
 	}
 }

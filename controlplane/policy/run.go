@@ -131,6 +131,7 @@ type session struct {
 	tx       pgx.Tx
 	asAdmin  string // becomes a role that may use our functions
 	asCaller string // becomes what the connection was
+	checking string // client_connection_check_interval
 }
 
 func run(ctx context.Context, conn *pgx.Conn, files []File, o Options, commit bool) (*Result, error) {
@@ -221,6 +222,14 @@ func (s *session) prepare(ctx context.Context, o Options) error {
 		return errors.New("track_counts is off: it must be on to see what the files write")
 	case !uses:
 		s.asAdmin, s.asCaller = `set local role fluxbase_admin`, `reset role`
+	}
+	// When we are killed PostgreSQL notices, and does not go on with our locks. Not every platform can.
+	_, err = s.tx.Exec(ctx, `do $$ begin perform pg_catalog.set_config('client_connection_check_interval', '1s', true); exception when invalid_parameter_value then null; end $$`)
+	if err != nil {
+		return err
+	}
+	if err := s.tx.QueryRow(ctx, `select current_setting('client_connection_check_interval')`).Scan(&s.checking); err != nil {
+		return err
 	}
 	// One waits for the other without a limit: neither holds a lock of a table meanwhile.
 	_, err = s.tx.Exec(ctx, `select set_config('lock_timeout', '0', true), pg_advisory_xact_lock($1), set_config('lock_timeout', $2, true)`,

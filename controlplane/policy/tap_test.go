@@ -41,10 +41,12 @@ func TestRunTests(t *testing.T) {
 	b.apply(t, notes)
 	dir := t.TempDir()
 	for name, text := range map[string]string{
-		"a.sql":     "begin;\nselect auth.test_sees_nothing(null, 'select * from public.notes');\nselect auth.test_sees('ann@example.com', 'select * from public.notes', 0);\nselect auth.test_finish();\nrollback;\n",
-		"b.sql":     "begin;\n\\set user ann@example.com\nselect auth.test_sees(:'user', 'select * from public.notes', 7, 'sees <7> \x01');\nselect auth.test_finish();\nrollback;\n",
-		"sub/c.sql": "begin;\nselect nothing;\n",
-		"sub/d.sql": "select 'x';\n",
+		"a.sql":      "begin;\nselect auth.test_sees_nothing(null, 'select * from public.notes');\nselect auth.test_sees('ann@example.com', 'select * from public.notes', 0);\nselect auth.test_finish();\nrollback;\n",
+		"b.sql":      "begin;\n\\set user ann@example.com\nselect auth.test_sees(:'user', 'select * from public.notes', 7, 'sees <7> \x01');\nselect auth.test_finish();\nrollback;\n",
+		"sub/c.sql":  "begin;\nselect nothing;\n",
+		"sub/d.sql":  "select 'x';\n",
+		".#a.sql":    "what an editor left;\n",
+		".git/h.sql": "select 'x';\n",
 	} {
 		path := filepath.Join(dir, name)
 		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {

@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"time"
 
@@ -35,21 +37,34 @@ func (r Report) Failed() int {
 	return n
 }
 
+// testFiles returns the .sql files below a directory, without hidden ones: editors leave such.
+func testFiles(dir string) (names []string, err error) {
+	if info, err := os.Stat(dir); err == nil && info.IsDir() {
+		dir = filepath.Clean(dir) + string(filepath.Separator) // which follows a link
+	}
+	err = filepath.WalkDir(dir, func(name string, d fs.DirEntry, err error) error {
+		switch hidden := name != dir && strings.HasPrefix(d.Name(), "."); {
+		case err != nil:
+			return err
+		case hidden && d.IsDir():
+			return fs.SkipDir
+		case !hidden && !d.IsDir() && filepath.Ext(name) == ".sql":
+			names = append(names, name)
+		}
+		return nil
+	})
+	if err == nil && len(names) == 0 {
+		err = fmt.Errorf("there is no .sql file in %s", dir)
+	}
+	return names, err
+}
+
 // RunTests runs the .sql files below a directory in psql, so many at a time, and calls done for each in the order of
 // their names.
 func RunTests(ctx context.Context, dsn, dir string, parallel int, done func(Report)) error {
-	var names []string
-	err := filepath.WalkDir(dir, func(name string, d fs.DirEntry, err error) error {
-		if err == nil && !d.IsDir() && filepath.Ext(name) == ".sql" {
-			names = append(names, name)
-		}
-		return err
-	})
+	names, err := testFiles(dir)
 	if err != nil {
 		return err
-	}
-	if len(names) == 0 {
-		return fmt.Errorf("there is no .sql file in %s", dir)
 	}
 	reports := make([]chan Report, len(names))
 	for i := range reports {
