@@ -5,6 +5,10 @@ create or replace function auth.set_mail_template(p_kind text, p_subject text, p
 returns void language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
 as $$
 begin
+  if num_nulls(p_kind, p_subject, p_text, p_html, p_locale) > 0 then
+    raise exception using errcode = '22004', message = 'a template has a kind, a subject, a text, HTML and a language',
+      hint = 'auth.admin_mail_templates lists those of the installation';
+  end if;
   insert into auth.mail_templates as t (kind, locale, subject, text, html) values (p_kind, p_locale, p_subject, p_text, p_html)
   on conflict (kind, locale) do update set subject = excluded.subject, text = excluded.text, html = excluded.html, is_default = false;
   perform audit.record(p_action => 'mail_template.set', p_details => jsonb_build_object('kind', p_kind, 'locale', p_locale));

@@ -18,6 +18,8 @@ returns void language plpgsql volatile security definer set search_path = pg_cat
 as $$
 declare
   v_path text := ratelimit.canonical(p_path => p_path);
+  v_column text;
+  v_constraint text;
 begin
   insert into ratelimit.rules as r (name, scope, method, path, max_requests, window_seconds, mode, durable, burst)
   values (p_name, p_scope, upper(p_method), v_path, p_limit, extract(epoch from p_window)::integer, p_mode,
@@ -29,6 +31,12 @@ begin
   perform audit.record(p_action => 'ratelimit.rule_set', p_details => jsonb_build_object('name', p_name, 'scope', p_scope,
     'path', v_path, 'method', p_method, 'limit', p_limit, 'window', p_window, 'mode', p_mode, 'burst', p_burst));
   perform pg_notify('fluxbase_settings', 'ratelimit');
+exception when check_violation or not_null_violation then
+  get stacked diagnostics v_column = column_name, v_constraint = constraint_name;
+  raise exception using errcode = sqlstate,
+    message = format('%s of the rule is missing or out of its bounds', coalesce(nullif(v_column, ''), substring(v_constraint from '^rules_(.*)_ck$'))),
+    hint = 'scope is ip, user, api_key, org, client or global; path begins with a slash; max_requests is p_limit, 1 to 1000000000; '
+           'window_seconds is p_window, 1 second to 31 days; method is one word; mode is enforce or report; burst is 1 to the limit';
 end $$;
 revoke all on function ratelimit.set_rule(text, text, integer, interval, text, text, text, integer) from public;
 grant execute on function ratelimit.set_rule(text, text, integer, interval, text, text, text, integer) to fluxbase_admin;

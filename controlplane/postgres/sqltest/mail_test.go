@@ -145,6 +145,7 @@ func TestMailTemplates(t *testing.T) {
 		}
 	}
 	refused(t, admin, "22023", []string{"kind"}, `select auth.set_mail_template('newsletter', 'x', 'x', 'x')`)
+	refused(t, admin, "22004", []string{"admin_mail_templates"}, `select auth.set_mail_template('recovery', 'x', 'x', null)`)
 	refused(t, super, "22023", []string{"Name"}, `update auth.mail_templates set text = '{{ .Name }}' where kind = 'invite'`)
 
 	// What is put in is never read as a placeholder, and languages fall back.

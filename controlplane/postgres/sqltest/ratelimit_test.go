@@ -159,8 +159,9 @@ func TestRateLimitAdministration(t *testing.T) {
 	if n := one[int](t, super, `select count(*)::integer from ratelimit.volume_counters`); n != 0 {
 		t.Errorf("%d counters of no rule", n)
 	}
-	refused(t, super, "23514", nil, `select ratelimit.set_rule(p_name => 'x', p_scope => 'nobody', p_limit => 1, p_window => '1 minute')`)
-	refused(t, super, "23514", nil, `select ratelimit.set_rule(p_name => 'x', p_scope => 'ip', p_limit => 0, p_window => '1 minute')`)
+	refused(t, super, "23514", []string{"scope of the rule", "api_key"}, `select ratelimit.set_rule(p_name => 'x', p_scope => 'nobody', p_limit => 1, p_window => '1 minute')`)
+	refused(t, super, "23514", []string{"max_requests of the rule"}, `select ratelimit.set_rule(p_name => 'x', p_scope => 'ip', p_limit => 0, p_window => '1 minute')`)
+	refused(t, super, "23502", []string{"window_seconds of the rule", "p_window"}, `select ratelimit.set_rule(p_name => 'x', p_scope => 'ip', p_limit => 1, p_window => null)`)
 	if got := strings.Join(lines(t, super, `select action from audit.log where action like 'ratelimit.%' order by action`), " "); got != "ratelimit.reset ratelimit.rule_dropped ratelimit.rule_set" {
 		t.Errorf("audit: %s", got)
 	}
