@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -16,7 +17,7 @@ import (
 )
 
 // Command prepares psql for a database. A password travels in the environment, which other users of the machine cannot
-// read, and not in the arguments. When ctx ends psql is interrupted, as by Ctrl-C, and killed when that does not help.
+// read, and not in the arguments; no name in args leads to another database. When ctx ends psql is interrupted, as by Ctrl-C, and killed when that does not help.
 func Command(ctx context.Context, dsn string, args ...string) (*exec.Cmd, error) {
 	program, err := exec.LookPath("psql")
 	if err != nil {
@@ -26,7 +27,7 @@ func Command(ctx context.Context, dsn string, args ...string) (*exec.Cmd, error)
 	if err != nil {
 		return nil, err
 	}
-	cmd := exec.CommandContext(ctx, program, append(args, target)...)
+	cmd := exec.CommandContext(ctx, program, append(slices.Clone(args), "-d", target)...)
 	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
 	cmd.WaitDelay = 5 * time.Second
 	if cmd.Env = os.Environ(); password != "" {

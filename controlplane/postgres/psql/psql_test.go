@@ -23,6 +23,12 @@ func TestCommand(t *testing.T) {
 	if out, err := cmd.CombinedOutput(); err != nil || string(out) != db.Name+"\n" {
 		t.Errorf("%s, %v", out, err)
 	}
+	if cmd, err = Command(t.Context(), db.URL("installer"), "postgres", "-XAtqc", "select current_database()"); err != nil {
+		t.Fatal(err)
+	}
+	if out, err := cmd.Output(); err != nil || string(out) != db.Name+"\n" {
+		t.Errorf("with the name of a database: %s, %v", out, err)
+	}
 	if _, err := Command(t.Context(), "postgres://[", ""); err == nil {
 		t.Error("what is no connection string is taken for one")
 	}
