@@ -18,10 +18,17 @@ func (c Change) String() string {
 // sortChanges puts what went before what came of the same thing.
 func sortChanges(changes []Change) {
 	slices.SortFunc(changes, func(a, b Change) int {
-		if c := strings.Compare(a.Fact, b.Fact); c != 0 {
+		headA, _, _ := strings.Cut(a.Fact, ": ")
+		headB, _, _ := strings.Cut(b.Fact, ": ")
+		switch c := strings.Compare(headA, headB); {
+		case c != 0:
 			return c
+		case b.Come && !a.Come:
+			return -1
+		case a.Come && !b.Come:
+			return 1
 		}
-		return strings.Compare(b.String(), a.String())
+		return strings.Compare(a.Fact, b.Fact)
 	})
 }
 

@@ -95,7 +95,7 @@ func TestAppliedByHandComesBack(t *testing.T) {
 	b.apply(t, notes)
 	b.exec(t, `drop policy owner on public.notes; alter table public.notes no force row level security; grant truncate on public.notes to anon`)
 	want(t, "drift", b.plan(t, notes), "+ policy owner on public.notes: ...", "- table public.notes: grant truncate to anon",
-		"+ table public.notes: row security on, forced, owner ...", "- table public.notes: row security on, owner ...")
+		"- table public.notes: row security on, owner ...", "+ table public.notes: row security on, forced, owner ...")
 	b.apply(t, notes)
 	want(t, "repaired", b.plan(t, notes))
 	// What was made by hand becomes the files' when they make it anew.
@@ -224,6 +224,7 @@ func TestWhatIsBesideRights(t *testing.T) {
 	}{
 		{"is 'one'", "is 'two'", []string{"- comment on policy p on table notes: one", "+ comment on policy p on table notes: two"}},
 		{"f(a integer default 1)", "f(a integer default 2)", []string{"... function public.f(a integer): security invoker, ", "... function public.f(a integer): security invoker, "}},
+		{"select 1';", "select 1'; alter default privileges revoke execute on functions from public;", []string{"+ default privileges of fluxbase_test_installer on functions: no execute to public"}},
 		{"definer stable", "definer volatile", []string{"... function public.g(a integer): definition ", "... function public.g(a integer): definition "}},
 	} {
 		changed := strings.Replace(text, c.old, c.new, 1)

@@ -48,7 +48,7 @@ begin
       union all
       select f.name, coalesce(f.proacl, acldefault('f', f.proowner)), f.proowner from function f
       union all
-      select format('default privileges of %I%s on %s', d.defaclrole::regrole::text, ' in schema ' || s.name,
+      select format('default privileges of %s%s on %s', d.defaclrole::regrole, ' in schema ' || s.name,
                case d.defaclobjtype when 'r' then 'tables' when 'S' then 'sequences' when 'f' then 'functions' when 'T' then 'types' when 'n' then 'schemas' else 'large objects' end), d.defaclacl, d.defaclrole
       from pg_default_acl d left join application s on s.oid = d.defaclnamespace
       where d.defaclnamespace = 0 or s.oid is not null),
@@ -56,6 +56,11 @@ begin
       select format('%s: grant %s to %s%s', g.object, lower(a.privilege_type), case a.grantee when 0 then 'public' else a.grantee::regrole::text end,
                case when a.is_grantable then ' with grant option' else '' end)
       from granted g cross join lateral aclexplode(g.acl) a where a.grantee <> g.owner
+      union all
+      -- PostgreSQL lets everybody use new functions and types, unless default privileges of a role say otherwise.
+      select format('default privileges of %s on %s: no %s to public', d.defaclrole::regrole, k.name, k.privilege)
+      from pg_default_acl d join (values ('f', 'functions', 'execute'), ('T', 'types', 'usage')) k (type, name, privilege) on k.type = d.defaclobjtype::text
+      where d.defaclnamespace = 0 and not exists (select from aclexplode(d.defaclacl) a where a.grantee = 0)
       union all
       select format('table %s: row security %s, owner %s', r.name, case when not r.relrowsecurity then 'off' when r.relforcerowsecurity then 'on, forced' else 'on' end, r.relowner::regrole)
       from relation r where r.relkind in ('r', 'p')
@@ -176,7 +181,7 @@ begin
       select '-' as change, l as fact from unnest(v_locked) l where not l = any (v_now)
       union all
       select '+', l from unnest(v_now) l where not l = any (v_locked)) x
-    order by x.fact collate "C", x.change desc;
+    order by split_part(x.fact, ': ', 1) collate "C", split_part(x.fact, ': ', 2) like 'row security %', x.change collate "C" desc, x.fact collate "C";
 end $$;
 revoke all on function auth.policy_drift(text) from public;
 grant execute on function auth.policy_drift(text) to fluxbase_admin;
