@@ -60,6 +60,9 @@ func TestKeysOfUsersAndOrganizations(t *testing.T) {
 	sees(shared, `[{"body":"ours"}]`)
 	expect(t, p.as(t, bob, "POST", "/api-keys", map[string]any{"name": "x", "organization_id": org}), 403, "insufficient_permissions")
 	expect(t, p.as(t, bob, "GET", "/api-keys?organization_id="+org, nil), 403, "insufficient_permissions")
+	if list := p.as(t, ann, "GET", "/api-keys?organization_id="+org, nil); !strings.Contains(string(list.Body), `"created_by": "`+p.ids[ann]+`"`) {
+		t.Errorf("who made it is not said: %s", list.Body)
+	}
 	expect(t, p.as(t, carl, "POST", "/api-keys", map[string]any{"name": "x", "organization_id": org}), 404, "organization_not_found")
 	for _, email := range []string{bob, carl} {
 		for _, id := range []string{readerID, sharedID, "x"} {

@@ -31,7 +31,7 @@ const (
 
 var (
 	errInvalidOrganization = badRequest("validation_failed",
-		"A slug has up to 63 characters a-z, 0-9 and hyphens, and a name 1 to 200 characters")
+		"A slug has up to 63 characters a-z, 0-9 and hyphens and is no id, and a name 1 to 200 characters on one line")
 	errOwnOrganization = badRequest("validation_failed", "The organization is yours already")
 )
 

@@ -456,3 +456,26 @@ func TestRacesInOrganizations(t *testing.T) {
 		p.Exec(t, `select auth.add_member('acme', $1, 'owner')`, ann)
 	}
 }
+
+// Administrators name organizations by id or slug, and read names in terminals: nobody is called as another, or writes over what stands there.
+func TestOrganizationNames(t *testing.T) {
+	t.Parallel()
+	p := newPeople(t, ann, bob)
+	path, id := p.found(t, ann, "acme")
+	theirs, _ := p.found(t, bob, "other")
+	for _, body := range []map[string]string{
+		{"slug": id}, {"slug": "00000000-0000-4000-8000-000000000000"},
+		{"name": "a\nb"}, {"name": "\x1b[2J"}, {"name": "a\u202eb"}, {"name": " "}, {"name": strings.Repeat("a", 201)},
+	} {
+		expect(t, p.as(t, bob, "PATCH", theirs, body), 400, "validation_failed")
+		whole := map[string]string{"slug": "third", "name": "Third"}
+		for k, v := range body {
+			whole[k] = v
+		}
+		expect(t, p.as(t, bob, "POST", "/organizations", whole), 400, "validation_failed")
+	}
+	p.found(t, bob, id[:35]) // looks like none
+	p.Exec(t, `select auth.delete_organization($1)`, id)
+	expect(t, p.as(t, ann, "GET", path, nil), 404, "organization_not_found")
+	expect(t, p.as(t, bob, "GET", theirs, nil), 200, "")
+}

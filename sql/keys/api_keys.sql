@@ -10,7 +10,7 @@ begin
     and p_name !~ '[\u0001-\u001f\u007f-\u009f\u2028-\u202e\u2066-\u2069]', false);
 end $$;
 revoke all on function fluxbase.is_key_name(text) from public;
-comment on function fluxbase.is_key_name(text) is 'Whether an API key may be named so: up to 200 characters on one line.';
+comment on function fluxbase.is_key_name(text) is 'Whether an API key or an organization may be named so: up to 200 characters on one line.';
 
 create or replace function fluxbase.are_key_scopes(p_scopes text[])
 returns boolean language plpgsql immutable security invoker set search_path = pg_catalog, pg_temp

@@ -45,7 +45,7 @@ begin
         hint = 'make another member owner first, or delete the organization';
     else
       raise exception using errcode = '22023', message = 'a value is not valid',
-        detail = 'a slug has up to 63 characters a-z, 0-9 and hyphens, a name 1 to 200 characters, an address one at sign';
+        detail = 'a slug has up to 63 characters a-z, 0-9 and hyphens and is no id, a name 1 to 200 characters on one line, an address one at sign';
   end case;
 end $$;
 revoke all on function fluxbase.require_org_status(text) from public;

@@ -16,6 +16,9 @@ create or replace function fluxbase.put_organization(p_org_id uuid, p_slug text,
 returns text language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
 as $$
 begin
+  if not fluxbase.is_key_name(p_name => p_name) then
+    return 'validation_failed';
+  end if;
   insert into auth.organizations (id, slug, name) values (p_org_id, p_slug, p_name);
   insert into auth.memberships (org_id, user_id, role) values (p_org_id, p_owner_id, 'owner');
   perform audit.record(p_action => 'organization.created', p_subject_id => p_owner_id,
@@ -32,6 +35,9 @@ create or replace function fluxbase.rename_organization(p_org_id uuid, p_slug te
 returns text language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
 as $$
 begin
+  if p_name is not null and not fluxbase.is_key_name(p_name => p_name) then
+    return 'validation_failed';
+  end if;
   update auth.organizations o set slug = coalesce(p_slug, o.slug), name = coalesce(p_name, o.name), updated_at = now() where o.id = p_org_id;
   if not found then
     return 'organization_not_found';

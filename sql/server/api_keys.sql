@@ -6,7 +6,9 @@ returns jsonb language plpgsql stable security invoker set search_path = pg_cata
 as $$
 begin
   return jsonb_build_object('id', p_key.id, 'name', p_key.name, 'prefix', p_key.prefix, 'organization_id', p_key.org_id,
-    'scopes', to_jsonb(p_key.scopes), 'created_at', p_key.created_at, 'expires_at', p_key.expires_at, 'last_used_at', p_key.last_used_at);
+    'scopes', to_jsonb(p_key.scopes), 'created_at', p_key.created_at, 'expires_at', p_key.expires_at, 'last_used_at', p_key.last_used_at)
+    || case when p_key.org_id is null then '{}'  -- who made it in psql is a login, and none of theirs
+       else jsonb_build_object('created_by', case when p_key.created_by ~ '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$' then p_key.created_by end) end;
 end $$;
 revoke all on function fluxbase.key_json(auth.api_keys) from public;
 comment on function fluxbase.key_json(auth.api_keys) is 'An API key as HTTP shows it; the key itself is stored nowhere.';
