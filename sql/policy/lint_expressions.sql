@@ -2,13 +2,23 @@
 
 -- What a name in the text of a function may stand for: {schema or null, name} as they are written, in the schemas that it looks into.
 create or replace function auth.lint_qualified(p_found text[], p_settings text[], p_schema text)
-returns setof text language sql immutable parallel safe security invoker set search_path = pg_catalog, pg_temp
-begin atomic
-  select quote_ident(s.schema) || '.' || quote_ident(coalesce(substring(p_found[2] from '^"(.*)"$'), lower(p_found[2])))
-  from unnest(case when p_found[1] is not null then array[coalesce(substring(p_found[1] from '^"(.*)"$'), lower(p_found[1]))]
-                   else coalesce((select auth.lint_search_path(p_setting => substr(g, 13)) from unnest(p_settings) g where g like 'search\_path=%'),
-                                 array[p_schema, 'public']) end) s (schema);
-end;
+returns setof text language plpgsql immutable parallel safe security invoker set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_name constant text := quote_ident(coalesce(substring(p_found[2] from '^"(.*)"$'), lower(p_found[2])));
+  v_schema text;
+  v_path text[] := array[p_schema] || array_remove(array['public'], p_schema);
+begin
+  if p_found[1] is not null then
+    return next quote_ident(coalesce(substring(p_found[1] from '^"(.*)"$'), lower(p_found[1]))) || '.' || v_name;
+    return;
+  elsif p_settings is not null then
+    v_path := coalesce((select auth.lint_search_path(p_setting => substr(g, 13)) from unnest(p_settings) g where g like 'search\_path=%'), v_path);
+  end if;
+  foreach v_schema in array v_path loop
+    return next quote_ident(v_schema) || '.' || v_name;
+  end loop;
+end $$;
 revoke all on function auth.lint_qualified(text[], text[], text) from public;
 grant execute on function auth.lint_qualified(text[], text[], text) to fluxbase_admin;
 comment on function auth.lint_qualified(text[], text[], text) is 'Names of relations or functions that a name in the text of a function may stand for.';
@@ -36,12 +46,14 @@ comment on view auth.lint_function_reads is 'Relations of the application that i
 -- that several functions have, the text does not tell which is meant: it is not sure.
 create or replace view auth.lint_function_calls with (security_invoker = true) as
   with named as materialized (
-    select distinct f.oid as function_id, m.found[2] as called, q.name
-    from auth.lint_functions f
-    -- Not the columns of insert into.
-    cross join lateral regexp_matches(f.code, '(?<!\minto\s+|[.[:alnum:]_$"])(?:("[^"]+"|[[:alpha:]_][[:alnum:]_$]*)\s*\.\s*)?("[^"]+"|[[:alpha:]_][[:alnum:]_$]*)\s*\(', 'g') m (found)
-    cross join lateral auth.lint_qualified(p_found => m.found, p_settings => f.proconfig, p_schema => f.schema) q (name)
-    where not f.is_bound),
+    select f.function_id, f.found[2] as schema, f.found[3] as called, q.name
+    from (
+      select distinct f.oid as function_id, f.proconfig, f.schema, m.found
+      from auth.lint_functions f
+      cross join lateral regexp_matches(f.code, '(\minto\s+)?(?:("[^"]+"|\m[[:alpha:]_][[:alnum:]_$]*)\s*\.\s*)?("[^"]+"|\m[[:alpha:]_][[:alnum:]_$]*)\s*\(', 'g') m (found)
+      where not f.is_bound) f
+    cross join lateral auth.lint_qualified(p_found => f.found[2:3], p_settings => f.proconfig, p_schema => f.schema) q (name)
+    where f.found[1] is null), -- the columns of insert into
   callable as materialized (select g.oid, g.bare_name from auth.lint_functions g where not g.is_trigger)
   select f.oid as function_id, g.oid as called_id, true as is_sure
   from auth.lint_functions f
@@ -49,7 +61,7 @@ create or replace view auth.lint_function_calls with (security_invoker = true) a
   join auth.lint_functions g on g.oid = d.refobjid
   where f.is_bound
   union
-  select n.function_id, g.oid, count(*) over (partition by n.function_id, n.called) = 1
+  select n.function_id, g.oid, count(*) over (partition by n.function_id, n.called, n.schema) = 1
   from named n join callable g on g.bare_name = n.name;
 revoke all on auth.lint_function_calls from public;
 grant select on auth.lint_function_calls to fluxbase_admin;
