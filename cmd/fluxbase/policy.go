@@ -125,6 +125,10 @@ tables that the files name are locked with ACCESS EXCLUSIVE: nobody reads them. 
 
 // showResult prints changes; when there are some the exit status says so.
 func showResult(cmd *cobra.Command, result *policy.Result, word string) error {
+	if len(result.Lost) > 0 {
+		fmt.Fprintf(cmd.ErrOrStderr(), "tables are gone or have another name; what the files made there is theirs no longer:\n  %s\n"+
+			"hint: after a rename drop the policies and revoke the grants that the new name still has\n", strings.Join(result.Lost, "\n  "))
+	}
 	if len(result.Changes) == 0 {
 		fmt.Fprintln(cmd.OutOrStdout(), "no changes")
 		return nil

@@ -32,6 +32,7 @@ type Change struct {
 // Result is what the files change.
 type Result struct {
 	Changes []Change
+	Lost    []string      // what the files made before on tables that are gone, or have another name and keep it
 	Locked  int           // tables that were locked with ACCESS EXCLUSIVE
 	Took    time.Duration // for how long
 }
@@ -93,6 +94,8 @@ var (
 	surroundingsSQL string
 	//go:embed written.sql
 	writtenSQL string
+	//go:embed lost.sql
+	lostSQL string
 )
 
 var (
@@ -179,6 +182,9 @@ func run(ctx context.Context, conn *pgx.Conn, files []File, o Options, commit bo
 		return nil, err
 	}
 	result := &Result{}
+	if result.Lost, err = s.texts(ctx, lostSQL, managed); err != nil {
+		return nil, err
+	}
 	if result.Locked, err = s.locked(ctx); err != nil {
 		return nil, err
 	}

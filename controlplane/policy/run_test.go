@@ -104,6 +104,26 @@ func TestAppliedByHandComesBack(t *testing.T) {
 	want(t, "adopted", b.plan(t, notes), "- policy hand on public.tasks: ...")
 }
 
+// A grant is known by the name of its table: the files cannot take it away under another, and say so.
+func TestPlanAfterARename(t *testing.T) {
+	t.Parallel()
+	b := newBed(t)
+	b.exec(t, `create table public."odd ""on"" name" (id bigint); create sequence public.s`)
+	b.apply(t, notes+`grant select on public."odd ""on"" name" to anon; grant select (title) on public.tasks to anon; grant usage on sequence public.s to anon;
+		grant usage on schema public to service_role; create policy "p on x" on public."odd ""on"" name" to anon using (true);`)
+	result, err := Plan(t.Context(), b.owner, file("select 1"), quick)
+	if err != nil || len(result.Lost) != 0 {
+		t.Fatalf("%+v, %v", result, err)
+	}
+	b.exec(t, `alter table public.tasks rename to jobs; alter table public."odd ""on"" name" rename to even; alter sequence public.s rename to s2`)
+	for _, lost := range []int{4, 0} {
+		result, err = Apply(t.Context(), b.owner, file(notes), quick)
+		if err != nil || len(result.Lost) != lost || lost > 0 && result.Lost[0] != `grant select (title) on table public.tasks to anon` {
+			t.Errorf("%+v, %v: want %d", result, err, lost)
+		}
+	}
+}
+
 // A list over varchar prints differently after a dump and restore.
 func TestPlanAfterARestore(t *testing.T) {
 	t.Parallel()
