@@ -55,6 +55,9 @@ func inDirectory(dir string, err error) error {
 // withDatabase runs fn on a connection of the one who owns the tables.
 func withDatabase(cmd *cobra.Command, fn func(*pgx.Conn) error) error {
 	conn, err := connect(cmd.Context(), cmd, func(target *pgx.ConnConfig) {
+		if target.DefaultQueryExecMode == pgx.QueryExecModeCacheStatement {
+			target.DefaultQueryExecMode = pgx.QueryExecModeExec // a pooler may not know statements that are prepared
+		}
 		target.OnNotice = func(_ *pgconn.PgConn, n *pgconn.Notice) { showNotice(cmd.ErrOrStderr(), n) }
 	})
 	if err != nil {

@@ -136,7 +136,7 @@ func TestPolicyApplyIsStopped(t *testing.T) {
 	}
 }
 
-// What enable_rls and the like remark reaches whoever applies.
+// What enable_rls and the like remark reaches whoever applies. Nothing is prepared: poolers in transaction mode lose it.
 func TestPolicyNotices(t *testing.T) {
 	t.Parallel()
 	db := pgtest.Database(t)
@@ -144,7 +144,7 @@ func TestPolicyNotices(t *testing.T) {
 		t.Fatal(err)
 	}
 	dir := t.TempDir()
-	text := `drop policy if exists p on public.notes; do $$ begin raise notice 'a remark' using hint = 'a hint'; end $$;`
+	text := `drop policy if exists p on public.notes; do $$ begin raise notice 'a remark, % prepared', (select count(*) from pg_prepared_statements) using hint = 'a hint'; end $$;`
 	if err := os.WriteFile(filepath.Join(dir, "a.sql"), []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -156,7 +156,7 @@ func TestPolicyNotices(t *testing.T) {
 	if err := cmd.ExecuteContext(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if !regexp.MustCompile(`^notice: a remark\nhint: a hint\n0 tables were locked .*\nno changes\n$`).MatchString(stderr.String()) {
+	if !regexp.MustCompile(`^notice: a remark, 0 prepared\nhint: a hint\n0 tables were locked .*\nno changes\n$`).MatchString(stderr.String()) {
 		t.Errorf("%s", stderr.String())
 	}
 }

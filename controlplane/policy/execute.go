@@ -89,6 +89,8 @@ func hintFor(text string, pe *pgconn.PgError) string {
 		return "policy files run in one transaction that fluxbase ends: leave out BEGIN, COMMIT and the like"
 	case pe.Code == "42710" && strings.Contains(pe.Message, "policy"):
 		return "another file makes it, too, or somebody else made it: then write \"drop policy if exists ...\" before it, and it belongs to the files"
+	case pe.Code == "42725":
+		return "a function that the files made before is there until they have run: write \"drop function if exists ...\" with its arguments before the new one"
 	case pe.Code == "42723":
 		return "write \"create or replace function\""
 	case pe.Code == "42601" && (strings.HasPrefix(text, `\`) || strings.Contains(text, "\n\\")):

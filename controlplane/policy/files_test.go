@@ -121,6 +121,33 @@ func TestLockFile(t *testing.T) {
 	}
 }
 
+func TestWriteLockFollowsLinks(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	file := filepath.Join(dir, "file")
+	if err := os.WriteFile(file, []byte("old"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, target := range []string{os.DevNull, file} {
+		link := filepath.Join(dir, "to "+filepath.Base(target))
+		if err := os.Symlink(target, link); err != nil {
+			t.Fatal(err)
+		}
+		if err := WriteLock(link, "new"); err != nil {
+			t.Errorf("%s: %v", target, err)
+		}
+		if got, err := os.Readlink(link); err != nil || got != target {
+			t.Errorf("the link to %s was replaced: %s, %v", target, got, err)
+		}
+	}
+	if text, err := os.ReadFile(file); err != nil || string(text) != "new" {
+		t.Errorf("%s, %v", text, err)
+	}
+	if info, err := os.Stat(os.DevNull); err != nil || info.Mode().IsRegular() {
+		t.Errorf("%v, %v", info, err)
+	}
+}
+
 // A pooler gives the session to somebody else after the transaction: nothing of ours may be left in it.
 func TestSessionIsLeftAsItWas(t *testing.T) {
 	t.Parallel()

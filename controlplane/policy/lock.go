@@ -22,8 +22,14 @@ func Lock(ctx context.Context, q Queryer) (string, error) {
 	return strings.Join(lines, "\n") + "\n", err
 }
 
-// WriteLock writes a lock file, whole or not at all.
+// WriteLock writes a lock file, whole or not at all. What is no file, such as /dev/null, is written to and not replaced.
 func WriteLock(name, text string) (err error) {
+	if target, err := filepath.EvalSymlinks(name); err == nil {
+		name = target
+	}
+	if info, err := os.Stat(name); err == nil && !info.Mode().IsRegular() {
+		return os.WriteFile(name, []byte(text), 0o644)
+	}
 	f, err := os.CreateTemp(filepath.Dir(name), ".policies-*.lock")
 	if err != nil {
 		return err

@@ -217,6 +217,21 @@ func TestFunctionInUse(t *testing.T) {
 	}
 }
 
+// A function gets one argument more while the old one is still there.
+func TestFunctionWithAnotherSignature(t *testing.T) {
+	t.Parallel()
+	b := newBed(t)
+	text := `create or replace function public.f(a bigint) returns boolean stable language sql as 'select true';
+		create policy f on public.notes to anon using (public.f(id));`
+	b.apply(t, text)
+	text = strings.Replace(text, "(a bigint)", "(a bigint, b integer default 1)", 1)
+	if _, err := Apply(t.Context(), b.owner, file(text), quick); err == nil || !strings.Contains(err.Error(), "drop function if exists") {
+		t.Errorf("%v", err)
+	}
+	b.apply(t, `drop function if exists public.f(bigint); `+text)
+	want(t, "again", b.plan(t, `drop function if exists public.f(bigint); `+text))
+}
+
 // One function of the files calls another: both go.
 func TestFunctionsThatNeedEachOther(t *testing.T) {
 	t.Parallel()
