@@ -166,6 +166,15 @@ begin
     where c.relnamespace = v_template and c.relkind = 'S'
       and not exists (select from pg_depend d where d.classid = 'pg_class'::regclass and d.objid = c.oid and d.refclassid = 'pg_class'::regclass and d.deptype in ('a', 'i'))
     union all
+    select c.relname, format('a default or a check of it names %I, which all tenants would share', r.relname)
+    from pg_depend d join pg_class r on r.oid = d.refobjid
+    left join pg_attrdef f on d.classid = 'pg_attrdef'::regclass and f.oid = d.objid
+    left join pg_constraint k on d.classid = 'pg_constraint'::regclass and k.oid = d.objid and k.contype = 'c'
+    join pg_class c on c.oid = coalesce(f.adrelid, k.conrelid)
+    where d.refclassid = 'pg_class'::regclass and r.relnamespace = v_template and c.relnamespace = v_template and c.relkind = 'r' and r.oid <> c.oid
+      and not exists (select from pg_depend o where o.classid = 'pg_class'::regclass and o.objid = r.oid and o.refclassid = 'pg_class'::regclass
+                      and o.refobjid = f.adrelid and o.refobjsubid = f.adnum and o.deptype = 'a')
+    union all
     select p.proname, 'keep functions in a schema of their own' from pg_proc p where p.pronamespace = v_template
     union all
     select t.typname, 'keep types in a schema of their own' from pg_type t where t.typnamespace = v_template and t.typtype in ('d', 'e', 'r')

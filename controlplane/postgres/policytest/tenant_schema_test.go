@@ -137,6 +137,8 @@ func TestTenantSchemaRefuses(t *testing.T) {
 		{`create table shape.t (id integer); create table shape.c () inherits (shape.t)`, "shape.c", "inherits"},
 		{`create table shape.t (id integer); create rule r as on insert to shape.t do also nothing`, "shape.t", "rules"},
 		{`create table shape.t (id integer); create materialized view shape.m as select 1 as one`, "shape.m", "schema of its own"},
+		{`create table shape.s (id serial); create table shape.t (id integer default nextval('shape.s_id_seq'))`, "shape.t", "s_id_seq, which all tenants would share"},
+		{`create table shape.s (id serial); create table shape.t (k regclass check (k <> 'shape.s'::regclass))`, "shape.t", "names s, which"},
 	} {
 		exec(t, b.owner, `create schema shape; `+c.sql)
 		refused(t, b.owner, "0A000", c.object+" cannot", `select auth.create_tenant_schema('org0', 'shape')`)
