@@ -18,7 +18,8 @@ type File struct {
 }
 
 // ReadFiles returns the .sql files of a directory and its subdirectories in the order of their names. Hidden
-// directories and those named test or tests are left out.
+// directories and those named test or tests are left out. A link to another directory is an error: it is not followed, and
+// to leave it out would take its rules away.
 func ReadFiles(dir fs.FS) ([]File, error) {
 	var files []File
 	err := fs.WalkDir(dir, ".", func(name string, d fs.DirEntry, err error) error {
@@ -27,7 +28,11 @@ func ReadFiles(dir fs.FS) ([]File, error) {
 			return err
 		case d.IsDir() && name != "." && (strings.HasPrefix(base, ".") || base == "test" || base == "tests"):
 			return fs.SkipDir
-		case d.IsDir() || path.Ext(name) != ".sql" || strings.HasPrefix(base, "."):
+		case d.IsDir() || strings.HasPrefix(base, ".") || base == "test" || base == "tests":
+			return nil
+		case d.Type()&fs.ModeSymlink != 0 && isDir(dir, name):
+			return fmt.Errorf("%s is a link to a directory, which is not followed", name)
+		case !isSQL(name):
 			return nil
 		}
 		text, err := fs.ReadFile(dir, name)
@@ -45,4 +50,11 @@ func ReadFiles(dir fs.FS) ([]File, error) {
 		return nil, errors.New("there is no .sql file in the directory")
 	}
 	return files, nil
+}
+
+func isSQL(name string) bool { return strings.EqualFold(path.Ext(name), ".sql") }
+
+func isDir(dir fs.FS, name string) bool {
+	info, err := fs.Stat(dir, name)
+	return err == nil && info.IsDir()
 }

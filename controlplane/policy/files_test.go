@@ -17,11 +17,11 @@ import (
 func TestReadFiles(t *testing.T) {
 	t.Parallel()
 	dir := fstest.MapFS{}
-	for _, name := range []string{"b.sql", "a.sql", "sub/c.sql", "tests/t.sql", "sub/test/t.sql", ".hidden/h.sql", ".h.sql", "readme.md", "policies.lock"} {
+	for _, name := range []string{"b.sql", "a.sql", "B.SQL", "sub/c.sql", "tests/t.sql", "sub/test/t.sql", ".hidden/h.sql", ".h.sql", "readme.md", "policies.lock"} {
 		dir[name] = &fstest.MapFile{Data: []byte("\ufeff" + name)}
 	}
 	files, err := ReadFiles(dir)
-	if want := []File{{"a.sql", "a.sql"}, {"b.sql", "b.sql"}, {"sub/c.sql", "sub/c.sql"}}; err != nil || !slices.Equal(files, want) {
+	if want := []File{{"B.SQL", "B.SQL"}, {"a.sql", "a.sql"}, {"b.sql", "b.sql"}, {"sub/c.sql", "sub/c.sql"}}; err != nil || !slices.Equal(files, want) {
 		t.Errorf("%v, %v; want %v", files, err, want)
 	}
 	if _, err := ReadFiles(fstest.MapFS{"readme.md": &fstest.MapFile{}}); err == nil {
@@ -29,6 +29,31 @@ func TestReadFiles(t *testing.T) {
 	}
 	if _, err := ReadFiles(os.DirFS("/nonexistent")); err == nil {
 		t.Error("no directory, no error")
+	}
+}
+
+func TestReadFilesOfALink(t *testing.T) {
+	t.Parallel()
+	dir, other := t.TempDir(), t.TempDir()
+	for _, name := range []string{filepath.Join(dir, "a.sql"), filepath.Join(other, "b.sql")} {
+		if err := os.WriteFile(name, []byte("select 1"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	link := func(target, name string) {
+		t.Helper()
+		if err := os.Symlink(target, filepath.Join(dir, name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	link(other, "tests")
+	link(filepath.Join(other, "b.sql"), "b.sql")
+	if files, err := ReadFiles(os.DirFS(dir)); err != nil || len(files) != 2 {
+		t.Errorf("%v, %v", files, err)
+	}
+	link(other, "team")
+	if files, err := ReadFiles(os.DirFS(dir)); err == nil || !strings.Contains(err.Error(), "team is a link to a directory") {
+		t.Errorf("%v, %v: the rules below the link would go", files, err)
 	}
 }
 

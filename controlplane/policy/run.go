@@ -138,7 +138,8 @@ type session struct {
 }
 
 func run(ctx context.Context, conn *pgx.Conn, files []File, o Options, commit bool) (*Result, error) {
-	tx, err := conn.Begin(ctx)
+	// Whoever waited for another to apply must see what that one did.
+	tx, err := conn.BeginTx(ctx, pgx.TxOptions{IsoLevel: pgx.ReadCommitted})
 	if err != nil {
 		return nil, err
 	}

@@ -217,6 +217,42 @@ func TestFunctionInUse(t *testing.T) {
 	}
 }
 
+// The login may have another isolation level: who waited for another to apply would not see what that one made.
+func TestTheSecondSeesTheFirst(t *testing.T) {
+	t.Parallel()
+	b := newBed(t)
+	b.exec(t, `set default_transaction_isolation = 'serializable'`)
+	first := b.db.Conn(t, "installer")
+	tx, err := first.Begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := tx.Exec(t.Context(), `select pg_advisory_xact_lock($1)`, applyLock); err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan error)
+	go func() {
+		_, err := Apply(t.Context(), b.owner, file(notes), quick)
+		done <- err
+	}()
+	super := b.db.Conn(t, "superuser")
+	for waits := false; !waits; time.Sleep(10 * time.Millisecond) {
+		if err := super.QueryRow(t.Context(), `select exists (select from pg_locks where locktype = 'advisory' and not granted and database = (select oid from pg_database where datname = current_database()))`).Scan(&waits); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := tx.Exec(t.Context(), `create policy owner on public.notes to authenticated using (false);
+		select auth.save_policy_set('default', '{policy owner on public.notes}', '{}')`); err != nil {
+		t.Fatal(err)
+	}
+	if err := tx.Commit(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-done; err != nil {
+		t.Errorf("takes what the first one made for somebody else's: %v", err)
+	}
+}
+
 // A function gets one argument more while the old one is still there.
 func TestFunctionWithAnotherSignature(t *testing.T) {
 	t.Parallel()

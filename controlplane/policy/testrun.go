@@ -48,7 +48,7 @@ func testFiles(dir string) (names []string, err error) {
 			return err
 		case hidden && d.IsDir():
 			return fs.SkipDir
-		case !hidden && !d.IsDir() && filepath.Ext(name) == ".sql":
+		case !hidden && !d.IsDir() && isSQL(name):
 			names = append(names, name)
 		}
 		return nil
