@@ -170,3 +170,28 @@ func TestMFAEnforcementByRole(t *testing.T) {
 		t.Errorf("after enforce_mfa: %s", got)
 	}
 }
+
+// An administrator names the organization by its slug or id; its own administrators do not end that by another slug.
+func TestMFAEnforcementOutlivesSlugs(t *testing.T) {
+	t.Parallel()
+	p := newPeople(t, ann, bob)
+	path, id := p.found(t, ann, "acme")
+	theirs, _ := p.found(t, bob, "other")
+	p.Exec(t, `select auth.set_setting('mfa_required_roles', 'org:acme, org:third')`)
+	expect(t, p.as(t, ann, "PATCH", path, map[string]string{"slug": "acme2"}), 403, "insufficient_permissions")
+	expect(t, p.as(t, ann, "PATCH", path, map[string]string{"slug": "acme", "name": "Acme"}), 200, "")
+	expect(t, p.as(t, bob, "PATCH", theirs, map[string]string{"slug": "others"}), 200, "")
+	required := func() string {
+		t.Helper()
+		return p.Value(t, `select string_agg(u.email, ' ' order by u.email) from auth.users u where fluxbase.mfa_required(p_user_id => u.id)`)
+	}
+	p.Exec(t, `select auth.set_setting('mfa_enforcement', 'required_for_roles')`)
+	if got := required(); got != ann {
+		t.Errorf("asked of %q", got)
+	}
+	p.Exec(t, `select auth.set_setting('mfa_required_roles', 'org:' || $1)`, id)
+	expect(t, p.as(t, ann, "PATCH", path, map[string]string{"slug": "acme2"}), 200, "")
+	if got := required(); got != ann {
+		t.Errorf("by id asked of %q", got)
+	}
+}

@@ -38,7 +38,7 @@ insert into auth.settings as s (key, default_value, kind, minimum, maximum, desc
   ('organization_invitation_lifetime', '7 days', 'interval', 300, 31536000, 'How long an invitation into an organization can be accepted'),
   ('organization_invitation_url', '', 'text', null, null, 'Where mailed invitations lead; without it the site. The server''s configuration says it (auth.invitation_url)'),
   ('mfa_enforcement', 'optional', 'text', null, null, 'Second factors: off (no new ones), optional, required, or required_for_roles'),
-  ('mfa_required_roles', '', 'list', null, null, 'Who needs a second factor under required_for_roles: roles, and organizations as org:SLUG'),
+  ('mfa_required_roles', '', 'list', null, null, 'Who needs a second factor under required_for_roles: roles, and organizations as org:SLUG or org:ID'),
   ('mfa_failures_before_delay', '5', 'integer', 1, 100, 'Failed codes of a user, over all routes, before the user is slowed'),
   ('mfa_challenge_lifetime', '5 minutes', 'interval', 30, 3600, 'How long a challenge can be answered'),
   ('mfa_issuer', 'Fluxbase', 'text', null, null, 'Name that authenticator apps show for accounts of this installation'),

@@ -17,7 +17,7 @@ begin
   v_names := string_to_array(auth.setting(p_key => 'mfa_required_roles'), ',');
   return exists (select from auth.user_roles r where r.user_id = p_user_id and r.role = any (v_names))
       or exists (select from auth.memberships m join auth.organizations o on o.id = m.org_id
-                 where m.user_id = p_user_id and (m.role = any (v_names) or 'org:' || o.slug = any (v_names)))
+                 where m.user_id = p_user_id and (m.role = any (v_names) or array['org:' || o.slug, 'org:' || o.id] && v_names))
       or exists (select from auth.users u where u.id = p_user_id and u.role = any (v_names));
 end $$;
 revoke all on function fluxbase.mfa_required(uuid) from public;

@@ -101,7 +101,12 @@ as $$
 declare
   v_status text := fluxbase.org_begin_change(p_org_id => p_org_id, p_permission => 'org.update');
 begin
-  if v_status = 'ok' then
+  -- By its slug an administrator has asked a second factor of all members: with another, nobody would be asked any more.
+  if v_status = 'ok' and not auth.is_admin() and exists (
+       select from auth.organizations o where o.id = p_org_id and o.slug <> p_slug
+         and 'org:' || o.slug = any (string_to_array(auth.setting(p_key => 'mfa_required_roles'), ','))) then
+    v_status := 'insufficient_permissions';
+  elsif v_status = 'ok' then
     v_status := fluxbase.rename_organization(p_org_id => p_org_id, p_slug => p_slug, p_name => p_name);
   end if;
   return jsonb_build_object('status', v_status, 'result', case when v_status = 'ok' then fluxbase.org_json(p_org_id => p_org_id) end);
