@@ -379,10 +379,6 @@ end $$;
 --*/}}
 --{{"\n"}}{{ template "policy/lints/policy_recursive.sql" . }}
 --{{/*
-\ir policy/lints/policy_true_for_writes.sql
---*/}}
---{{"\n"}}{{ template "policy/lints/policy_true_for_writes.sql" . }}
---{{/*
 \ir policy/lints/policy_user_metadata.sql
 --*/}}
 --{{"\n"}}{{ template "policy/lints/policy_user_metadata.sql" . }}
@@ -494,6 +490,10 @@ end $$;
 \ir orgs/tenant_schemas.sql
 --*/}}
 --{{"\n"}}{{ template "orgs/tenant_schemas.sql" . }}
+--{{/*
+\ir policy/lints/policy_true_for_writes.sql
+--*/}}
+--{{"\n"}}{{ template "policy/lints/policy_true_for_writes.sql" . }}
 --{{/*
 \ir policy/lints/tenant_table_open.sql
 --*/}}

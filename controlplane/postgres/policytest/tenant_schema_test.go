@@ -47,6 +47,25 @@ func (b *bed) surface(t *testing.T, schema string) string {
 	return strings.NewReplacer(schema, "SCHEMA", `"`+schema+`"`, "SCHEMA").Replace(text)
 }
 
+// In a template true means every member, whose schemas are locked; before it is one it means everybody.
+func TestCheckKnowsTemplatesOfTenants(t *testing.T) {
+	t.Parallel()
+	b := newBed(t)
+	exec(t, b.owner, `create schema tenant_template; create table tenant_template.documents (id integer primary key);
+		select auth.enable_rls('tenant_template.documents'); create policy members on tenant_template.documents to authenticated using (true);
+		grant usage on schema tenant_template to authenticated, service_role; grant select, insert, update, delete on tenant_template.documents to authenticated, service_role`)
+	found := func() string {
+		return strings.Join(lines(t, b.super, `select severity || ' ' || code || ' ' || object from auth.check('info') where object ~ 'tenant_' order by 1`), "\n")
+	}
+	if got := found(); got != `error policy_true_for_writes policy members on tenant_template.documents` {
+		t.Errorf("before: %s", got)
+	}
+	exec(t, b.owner, `select auth.create_tenant_schema('org0')`)
+	if got := found(); got != `info policy_true_for_writes policy members on tenant_template.documents` {
+		t.Errorf("as a template: %s", got)
+	}
+}
+
 func TestTenantSchema(t *testing.T) {
 	t.Parallel()
 	b := newBed(t)
