@@ -52,7 +52,7 @@ func attempt(ctx context.Context, conn *pgx.Conn, files []File, o Options, commi
 	for try, pause := 0, 250*time.Millisecond; ; try, pause = try+1, min(2*pause, 8*time.Second) {
 		result, err := run(ctx, conn, files, o, commit)
 		var pe *pgconn.PgError
-		if err == nil || !errors.As(err, &pe) || pe.Code != "55P03" && pe.Code != "40P01" {
+		if err == nil || !errors.As(err, &pe) || !inTheWay(pe) {
 			return result, err
 		}
 		if try >= o.Retries {
@@ -67,6 +67,15 @@ func attempt(ctx context.Context, conn *pgx.Conn, files []File, o Options, commi
 		case <-time.After(pause + rand.N(pause)):
 		}
 	}
+}
+
+// inTheWay says that somebody else did something at the same time, and that it may work a moment later.
+func inTheWay(pe *pgconn.PgError) bool {
+	switch pe.Code {
+	case "55P03", "40P01", "40001":
+		return true
+	}
+	return pe.Code == "XX000" && strings.HasPrefix(pe.Message, "tuple concurrently ") // two GRANTs on one table
 }
 
 // inUse names up to five processes that hold a lock of a table of the application, longest transaction first. Who they are
@@ -138,10 +147,29 @@ type session struct {
 }
 
 func run(ctx context.Context, conn *pgx.Conn, files []File, o Options, commit bool) (*Result, error) {
-	// Whoever waited for another to apply must see what that one did.
-	tx, err := conn.BeginTx(ctx, pgx.TxOptions{IsoLevel: pgx.ReadCommitted})
+	// One snapshot: what others make meanwhile is not the files'. It is taken with the lock, so that the second to apply
+	// sees what the first one made.
+	tx, err := conn.BeginTx(ctx, pgx.TxOptions{IsoLevel: pgx.RepeatableRead})
 	if err != nil {
 		return nil, err
+	}
+	for {
+		var alone bool
+		if err := tx.QueryRow(ctx, `select pg_try_advisory_xact_lock($1)`, applyLock).Scan(&alone); err != nil {
+			return nil, errors.Join(err, tx.Rollback(context.WithoutCancel(ctx)))
+		}
+		if alone {
+			break
+		}
+		if err := tx.Rollback(ctx); err != nil {
+			return nil, err
+		}
+		if err := waitForOthers(ctx, conn); err != nil {
+			return nil, err
+		}
+		if tx, err = conn.BeginTx(ctx, pgx.TxOptions{IsoLevel: pgx.RepeatableRead}); err != nil {
+			return nil, err
+		}
 	}
 	defer tx.Rollback(context.WithoutCancel(ctx)) //nolint:errcheck // nothing is left to undo after a commit
 	s := &session{tx: tx}
@@ -238,10 +266,15 @@ func (s *session) prepare(ctx context.Context, o Options) error {
 	if err := s.tx.QueryRow(ctx, `select current_setting('client_connection_check_interval')`).Scan(&s.checking); err != nil {
 		return err
 	}
-	// One waits for the other without a limit: neither holds a lock of a table meanwhile.
-	_, err = s.tx.Exec(ctx, `select set_config('lock_timeout', '0', true), pg_advisory_xact_lock($1), set_config('lock_timeout', $2, true)`,
-		applyLock, milliseconds(o.LockTimeout))
-	return err
+	return nil
+}
+
+// waitForOthers returns when nobody applies, without a limit: nobody waits for who waits here.
+func waitForOthers(ctx context.Context, conn *pgx.Conn) error {
+	return pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error {
+		_, err := tx.Exec(ctx, `select set_config('lock_timeout', '0', true), pg_advisory_xact_lock($1)`, applyLock)
+		return err
+	})
 }
 
 func milliseconds(d time.Duration) string { return fmt.Sprintf("%dms", max(d.Milliseconds(), 1)) }

@@ -217,6 +217,48 @@ func TestFunctionInUse(t *testing.T) {
 	}
 }
 
+// What others make while the files run is theirs: the next application must not take it away.
+func TestWhatOthersMakeMeanwhile(t *testing.T) {
+	t.Parallel()
+	b := newBed(t)
+	other := b.db.Conn(t, "installer")
+	if _, err := other.Exec(t.Context(), `select pg_advisory_lock(4711)`); err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan error)
+	go func() {
+		result, err := Apply(t.Context(), b.owner, file(`select pg_advisory_xact_lock(4711); `+notes), quick)
+		if err == nil && len(result.Changes) != len(notesChanges) {
+			err = fmt.Errorf("%v", result.Changes)
+		}
+		done <- err
+	}()
+	waitForWaiting(t, b)
+	if _, err := other.Exec(t.Context(), `create table public.theirs (id bigint); grant select on public.theirs to anon; create policy theirs on public.theirs to anon using (false);
+		create function public.theirs() returns integer language sql as 'select 1'; select pg_advisory_unlock(4711)`); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+	want(t, "again", b.apply(t, notes))
+	if got := b.facts(t, "public.theirs"); strings.Count(got, "\n") != 3 {
+		t.Errorf("left of what others made:\n%s", got)
+	}
+}
+
+// waitForWaiting returns when somebody waits for an advisory lock in the database.
+func waitForWaiting(t *testing.T, b *bed) {
+	t.Helper()
+	super := b.db.Conn(t, "superuser")
+	for waits := false; !waits; time.Sleep(10 * time.Millisecond) {
+		if err := super.QueryRow(t.Context(), `select exists (select from pg_locks
+			where locktype = 'advisory' and not granted and database = (select oid from pg_database where datname = current_database()))`).Scan(&waits); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 // The login may have another isolation level: who waited for another to apply would not see what that one made.
 func TestTheSecondSeesTheFirst(t *testing.T) {
 	t.Parallel()
@@ -235,12 +277,7 @@ func TestTheSecondSeesTheFirst(t *testing.T) {
 		_, err := Apply(t.Context(), b.owner, file(notes), quick)
 		done <- err
 	}()
-	super := b.db.Conn(t, "superuser")
-	for waits := false; !waits; time.Sleep(10 * time.Millisecond) {
-		if err := super.QueryRow(t.Context(), `select exists (select from pg_locks where locktype = 'advisory' and not granted and database = (select oid from pg_database where datname = current_database()))`).Scan(&waits); err != nil {
-			t.Fatal(err)
-		}
-	}
+	waitForWaiting(t, b)
 	if _, err := tx.Exec(t.Context(), `create policy owner on public.notes to authenticated using (false);
 		select auth.save_policy_set('default', '{policy owner on public.notes}', '{}')`); err != nil {
 		t.Fatal(err)
