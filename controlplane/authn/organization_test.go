@@ -479,3 +479,23 @@ func TestOrganizationNames(t *testing.T) {
 	expect(t, p.as(t, ann, "GET", path, nil), 404, "organization_not_found")
 	expect(t, p.as(t, bob, "GET", theirs, nil), 200, "")
 }
+
+// A member who came by another way has an invitation left: it is no way back for whoever was removed.
+func TestRemovedMembersHaveNoInvitationLeft(t *testing.T) {
+	t.Parallel()
+	p := newPeople(t, ann, bob, carl)
+	path, _ := p.found(t, ann, "acme")
+	invite := func(email string) string {
+		t.Helper()
+		a := p.as(t, ann, "POST", path+"/invitations", map[string]string{"email": email})
+		expect(t, a, 201, "")
+		return a.Text("token")
+	}
+	bobs, carls := invite("BOB@example.com"), invite(carl)
+	p.Exec(t, `select auth.add_member('acme', 'bob@example.com')`)
+	expect(t, p.as(t, bob, "POST", "/organizations/invitations/accept", map[string]string{"token": bobs}), 422, "already_member")
+	expect(t, p.as(t, ann, "DELETE", path+"/members/"+p.ids[bob], nil), 204, "")
+	expect(t, p.as(t, bob, "POST", "/organizations/invitations/accept", map[string]string{"token": bobs}), 404, "invitation_not_found")
+	expect(t, p.as(t, carl, "POST", "/organizations/invitations/accept", map[string]string{"token": carls}), 200, "")
+	expect(t, p.as(t, bob, "POST", "/organizations/invitations/accept", map[string]string{"token": invite(bob)}), 200, "")
+}

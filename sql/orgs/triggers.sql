@@ -9,13 +9,17 @@ begin
   update auth.organization_invitations i set revoked_at = now()
   where i.org_id = old.org_id and i.invited_by = old.user_id and i.accepted_at is null and i.revoked_at is null;
   if tg_op = 'DELETE' then
+    -- Whoever became a member by another way has an invitation left, with which the removed would come back.
+    update auth.organization_invitations i set revoked_at = now()
+    where i.org_id = old.org_id and i.accepted_at is null and i.revoked_at is null
+      and i.email_normalized = (select u.email_normalized from auth.users u where u.id = old.user_id);
     update auth.sessions s set org_id = null where s.user_id = old.user_id and s.org_id = old.org_id;
   end if;
   return null;
 end $$;
 revoke all on function auth.memberships_lost() from public;
 comment on function auth.memberships_lost() is
-  'Trigger: a changed or ended membership voids the open invitations of that member; an ended one is active in no session.';
+  'Trigger: a changed or ended membership voids the open invitations of that member; an ended one those for the own address, too, and is active in no session.';
 
 -- Before, because the foreign key forgets who made an invitation as soon as the user is gone.
 create or replace function auth.users_void_invitations()
