@@ -42,6 +42,9 @@ func run(ctx context.Context, args []string) int {
 		return 0
 	case errors.As(err, &code):
 		return int(code)
+	case ctx.Err() != nil && errors.Is(err, context.Canceled):
+		fmt.Fprintln(os.Stderr, "fluxbase: stopped")
+		return 1
 	default:
 		fmt.Fprintf(os.Stderr, "fluxbase: %v\n", err)
 		return 1

@@ -115,6 +115,8 @@ func TestPolicyApplyIsStopped(t *testing.T) {
 	for _, signal := range []syscall.Signal{syscall.SIGINT, syscall.SIGKILL} {
 		cmd := exec.Command(self, "policy", "apply", dir, "--database", db.URL("superuser"))
 		cmd.Env = append(os.Environ(), asCommand+"=1")
+		var stderr bytes.Buffer
+		cmd.Stderr = &stderr
 		if err := cmd.Start(); err != nil {
 			t.Fatal(err)
 		}
@@ -128,6 +130,9 @@ func TestPolicyApplyIsStopped(t *testing.T) {
 			t.Fatal(err)
 		}
 		_ = cmd.Wait()
+		if got := stderr.String(); signal == syscall.SIGINT && got != "fluxbase: stopped\n" {
+			t.Errorf("says %s", got)
+		}
 		for deadline := time.Now().Add(20 * time.Second); sessions("in b.sql") > 0; time.Sleep(50 * time.Millisecond) {
 			if time.Now().After(deadline) {
 				t.Fatalf("%v: the session goes on", signal)
