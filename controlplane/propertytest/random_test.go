@@ -203,7 +203,7 @@ func (c chance) statement(table string, top int) (sql string) {
 	}
 	key := "id"
 	if table == "r_shares" {
-		key = "row_id, user_id"
+		key = "row_id, owner_id, user_id"
 	}
 	switch c.IntN(10) {
 	case 0:
@@ -223,7 +223,7 @@ func (c chance) statement(table string, top int) (sql string) {
 	case 8:
 		return fmt.Sprintf("with gone as (delete from %s t%s returning *) select to_jsonb(g.*) from gone g", target, where)
 	default:
-		source := fmt.Sprintf("(select %d::bigint as k) s on s.k = t.%s", c.id(top), strings.TrimSuffix(key, ", user_id"))
+		source := fmt.Sprintf("(select %d::bigint as k) s on s.k = t.%s", c.id(top), strings.TrimSuffix(key, ", owner_id, user_id"))
 		return fmt.Sprintf("merge into %s t using %s when matched and %t then update set %s when matched then delete", "public."+table, source, c.IntN(2) == 0, set())
 	}
 }
