@@ -14,7 +14,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/spf13/cobra"
 
-	"github.com/wayli-app/fluxbase/controlplane/postgres/install"
+	"github.com/wayli-app/fluxbase/controlplane/policy"
 )
 
 func newKeysCommand() *cobra.Command {
@@ -30,33 +30,9 @@ backend that row security lets pass. Keys of users and organizations are theirs,
 	return cmd
 }
 
-// sqlMayAdminister asks whether the database is ours, and whether the login may become an administrator.
-const sqlMayAdminister = `
-select exists (select from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace
-               where n.nspname = 'fluxbase' and c.relname = 'schema_version'),
-       coalesce((select pg_catalog.pg_has_role(r.oid, 'member') from pg_catalog.pg_roles r where r.rolname = 'fluxbase_admin'), false)`
-
-// asAdmin runs fn on a connection of an administrator.
-func asAdmin(cmd *cobra.Command, fn func(*pgx.Conn) error) error {
-	conn, err := connect(cmd.Context(), cmd)
-	if err != nil {
-		return err
-	}
-	defer hangUp(conn)
-	var installed, admin bool
-	if err := conn.QueryRow(cmd.Context(), sqlMayAdminister).Scan(&installed, &admin); err != nil {
-		return explain(err)
-	}
-	switch {
-	case !installed:
-		return install.ErrNotInstalled
-	case !admin:
-		return fmt.Errorf("%s is no member of fluxbase_admin: grant fluxbase_admin to it", conn.Config().User)
-	}
-	if _, err := conn.Exec(cmd.Context(), `set role fluxbase_admin`); err != nil {
-		return explain(err)
-	}
-	return explain(fn(conn))
+// asAdmin runs fn as an administrator, in a transaction: what fn made is there when asAdmin returns without an error.
+func asAdmin(cmd *cobra.Command, fn func(pgx.Tx) error) error {
+	return withDatabase(cmd, func(conn *pgx.Conn) error { return policy.AsAdmin(cmd.Context(), conn, fn) })
 }
 
 // explain shows what PostgreSQL said for people, after what we were doing and with its hint.
@@ -92,15 +68,15 @@ func newKeysCreateCommand() *cobra.Command {
 				at := time.Now().Add(expires)
 				end = &at
 			}
-			return asAdmin(cmd, func(conn *pgx.Conn) error {
-				var key string
-				err := conn.QueryRow(cmd.Context(), `select auth.create_api_key(p_kind => $1, p_name => $2, p_scopes => $3, p_expires_at => $4)`,
+			var key string
+			err := asAdmin(cmd, func(tx pgx.Tx) error {
+				return tx.QueryRow(cmd.Context(), `select auth.create_api_key(p_kind => $1, p_name => $2, p_scopes => $3, p_expires_at => $4)`,
 					args[0], name, append([]string{}, scopes...), end).Scan(&key)
-				if err == nil {
-					fmt.Fprintln(cmd.OutOrStdout(), key)
-				}
-				return err
 			})
+			if err == nil {
+				fmt.Fprintln(cmd.OutOrStdout(), key)
+			}
+			return err
 		},
 	}
 	addDatabaseFlags(cmd)
@@ -117,8 +93,8 @@ func newKeysListCommand() *cobra.Command {
 		Short: "List the keys that are alive",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return asAdmin(cmd, func(conn *pgx.Conn) error {
-				rows, err := conn.Query(cmd.Context(), `
+			return asAdmin(cmd, func(tx pgx.Tx) error {
+				rows, err := tx.Query(cmd.Context(), `
 					select id::text, kind, name, prefix, coalesce(email, org_id::text, ''),
 					       coalesce(to_char(expires_at at time zone 'UTC', 'YYYY-MM-DD HH24:MI'), 'never'),
 					       coalesce(to_char(last_used_at at time zone 'UTC', 'YYYY-MM-DD HH24:MI'), 'never')
@@ -178,14 +154,14 @@ func newKeysRotateCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return asAdmin(cmd, func(conn *pgx.Conn) error {
-				var key string
-				err := conn.QueryRow(cmd.Context(), `select auth.rotate_api_key(p_id => $1, p_overlap => $2)`, id.String(), overlap).Scan(&key)
-				if err == nil {
-					fmt.Fprintln(cmd.OutOrStdout(), key)
-				}
-				return err
+			var key string
+			err = asAdmin(cmd, func(tx pgx.Tx) error {
+				return tx.QueryRow(cmd.Context(), `select auth.rotate_api_key(p_id => $1, p_overlap => $2)`, id.String(), overlap).Scan(&key)
 			})
+			if err == nil {
+				fmt.Fprintln(cmd.OutOrStdout(), key)
+			}
+			return err
 		},
 	}
 	addDatabaseFlags(cmd)
@@ -204,18 +180,18 @@ func newKeysRevokeCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return asAdmin(cmd, func(conn *pgx.Conn) error {
-				var revoked bool
-				err := conn.QueryRow(cmd.Context(), `select auth.revoke_api_key(p_id => $1, p_reason => $2)`, id.String(), reason).Scan(&revoked)
-				switch {
-				case err != nil:
-					return err
-				case !revoked:
-					return errors.New("the key was revoked before")
-				}
-				fmt.Fprintln(cmd.OutOrStdout(), "revoked")
-				return nil
+			var revoked bool
+			err = asAdmin(cmd, func(tx pgx.Tx) error {
+				return tx.QueryRow(cmd.Context(), `select auth.revoke_api_key(p_id => $1, p_reason => $2)`, id.String(), reason).Scan(&revoked)
 			})
+			switch {
+			case err != nil:
+				return err
+			case !revoked:
+				return errors.New("the key was revoked before")
+			}
+			fmt.Fprintln(cmd.OutOrStdout(), "revoked")
+			return nil
 		},
 	}
 	addDatabaseFlags(cmd)

@@ -26,7 +26,7 @@ func TestKeysCommand(t *testing.T) {
 	do(1, `name`, "create", "anon")
 	do(1, `invalid argument "user": say anon or service`, "create", "user", "--name", "x")
 	do(1, `invalid argument "anon web": .*--name`, "create", "anon", "web")
-	for who, want := range map[string]string{"fluxbase_api": `fluxbase_api is no member of fluxbase_admin`, "superuser": `fluxbase is not installed`} {
+	for who, want := range map[string]string{"fluxbase_api": `is no member of fluxbase_admin`, "superuser": `has no Fluxbase`} {
 		url := db.URL(who)
 		if who == "superuser" {
 			url, _ = postgres.WithDatabase(url, "postgres")

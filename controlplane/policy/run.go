@@ -263,10 +263,7 @@ func (s *session) prepare(ctx context.Context, o Options) error {
 	if err != nil {
 		return err
 	}
-	if err := s.tx.QueryRow(ctx, `select current_setting('client_connection_check_interval')`).Scan(&s.checking); err != nil {
-		return err
-	}
-	return nil
+	return s.tx.QueryRow(ctx, `select current_setting('client_connection_check_interval')`).Scan(&s.checking)
 }
 
 // waitForOthers returns when nobody applies, without a limit: nobody waits for who waits here.

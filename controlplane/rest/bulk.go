@@ -235,7 +235,7 @@ func (h *Handler) insertBulk(ctx context.Context, caller gateway.Caller, request
 		if err != nil {
 			return err
 		}
-		if before := h.before(plan.Path, tenantOf(h.Cache.Current(), caller, request.Schema), plan.Asked, &request.Asked); before != nil {
+		if before := h.before(plan.Path, tenantOf(h.Cache.Current(), request.Schema), plan.Asked, &request.Asked); before != nil {
 			if err := tx.Query(ctx, *before, nil); err != nil {
 				return err
 			}

@@ -175,7 +175,7 @@ func (h *Handler) try(ctx context.Context, caller gateway.Caller, current *catal
 	}
 	options := gateway.QueryOptions{ReadOnly: plan.ReadOnly(), Volatile: plan.Volatile(), Rollback: request.Rollback, MaxCost: request.MaxCost}
 	options.StatementTimeout = current.Timeouts[caller.Role]
-	options.Before = h.before(plan.Path, tenantOf(current, caller, request.Schema), plan.Asked, &request.Asked)
+	options.Before = h.before(plan.Path, tenantOf(current, request.Schema), plan.Asked, &request.Asked)
 	err := h.Gateway.Query(ctx, caller, plan.Statement(), options, a.taker(plan))
 	return plan, h.hide(ctx, caller, plan, plan.Violation(err))
 }

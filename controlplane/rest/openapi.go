@@ -90,7 +90,7 @@ func (h *Handler) describe(ctx context.Context, caller gateway.Caller, method st
 	}
 	d := description{catalog: current, schema: schema, base: base}
 	statement := gateway.Statement{SQL: openAPISQL, Args: [][]byte{[]byte(schema), strconv.AppendBool(nil, h.OpenAPI != OpenAPIIgnore)}}
-	before := h.before(current.Paths[schema].Setting, tenantOf(current, caller, schema), current.Asked, &dialect.Asked{Method: method, Path: "/", Header: header})
+	before := h.before(current.Paths[schema].Setting, tenantOf(current, schema), current.Asked, &dialect.Asked{Method: method, Path: "/", Header: header})
 	err = h.Gateway.Query(ctx, caller, statement, gateway.QueryOptions{ReadOnly: true, Volatile: current.DynamicSQL, StatementTimeout: current.Timeouts[caller.Role], Before: catalog.WithoutJIT(before)},
 		func(row [][]byte) error { return json.Unmarshal(row[0], &d.usable) })
 	if err != nil {

@@ -16,9 +16,6 @@ import (
 // stopped by the statement before the statement, which raises: tables do so themselves, views and functions need not. Whatever
 // is refused before, or could tell others that the schema exists, is answered as for a schema that does not exist.
 
-// serviceRole is that of service keys, which reach the schemas of all tenants.
-const serviceRole = "service_role"
-
 // sqlstateTenant is raised by auth.require_tenant_schema, and by the tables of a tenant's schema, for those who are no members.
 const sqlstateTenant = "ZF410"
 
@@ -30,7 +27,7 @@ const tenantSQL = `select auth.require_tenant_schema(p_schema => $1)::text`
 func (h *Handler) hideTenant(r *http.Request, caller gateway.Caller, err error) error {
 	current := h.Cache.Current()
 	profile := profileOf(r)
-	if current == nil || tenantOf(current, caller, profile) == "" {
+	if current == nil || !current.Tenants[profile] {
 		return err
 	}
 	if refusal, ok := err.(*fault.Error); ok && refusal.Code == fault.CodeProfile { // it was asked before
@@ -42,9 +39,9 @@ func (h *Handler) hideTenant(r *http.Request, caller gateway.Caller, err error) 
 	return fault.Profile(profile, current.Listed())
 }
 
-// tenantOf is the schema if the caller reaches it as a member or not at all, else empty.
-func tenantOf(c *catalog.Catalog, caller gateway.Caller, schema string) string {
-	if caller.Role == serviceRole || !c.Tenants[schema] {
+// tenantOf is the schema if it is that of a tenant, else empty.
+func tenantOf(c *catalog.Catalog, schema string) string {
+	if !c.Tenants[schema] {
 		return ""
 	}
 	return schema
